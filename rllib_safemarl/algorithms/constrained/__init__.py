@@ -1,0 +1,1 @@
+"""Constrained policy optimisation: one core, and presets as points in it."""

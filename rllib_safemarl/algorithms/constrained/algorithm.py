@@ -1,0 +1,92 @@
+"""The training step of constrained policy optimisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ray
+from ray.rllib.algorithms.ppo import PPO
+from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
+from ray.rllib.core.learner.training_data import TrainingData
+from ray.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    ENV_RUNNER_SAMPLING_TIMER,
+    LEARNER_RESULTS,
+    LEARNER_UPDATE_TIMER,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    SYNCH_WORKER_WEIGHTS_TIMER,
+    TIMERS,
+    WEIGHTS_SEQ_NO,
+)
+
+from rllib_safemarl.algorithms.constrained.config import ConstrainedConfig
+from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.rollout.columns import ColumnBatch, join_copies
+
+
+class ConstrainedPolicyOptimization(PPO):
+    """Sample columns, update the team, send the weights."""
+
+    @classmethod
+    def get_default_config(cls) -> ConstrainedConfig:
+        """The core's config, as no preset changes it."""
+        return ConstrainedConfig()
+
+    def training_step(self) -> None:
+        """One batch through sampling, learning and weight sync."""
+        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
+            batch = self._sample()
+        if batch is None:
+            return
+        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
+            results = self.learner_group.update(
+                training_data=self._shard(batch),
+                timesteps={
+                    NUM_ENV_STEPS_SAMPLED_LIFETIME: self.metrics.peek(
+                        (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
+                    )
+                },
+            )
+            self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
+            self.env_runner.set_state(self._weights())
+
+    def _sample(self) -> ColumnBatch | None:
+        """A batch from the local runner, or from all healthy remote ones under current weights."""
+        group = self.env_runner_group
+        if group.num_remote_env_runners() == 0:
+            (batch,) = self.env_runner.sample()
+            self.metrics.aggregate([self.env_runner.get_metrics()], key=ENV_RUNNER_RESULTS)
+            return batch
+        weights = self._weights()
+        results = group.foreach_env_runner(
+            "sample_with_weights",
+            kwargs={
+                "weights": ray.put(weights[COMPONENT_RL_MODULE]),
+                "weights_seq_no": weights[WEIGHTS_SEQ_NO],
+            },
+            local_env_runner=False,
+            timeout_seconds=self.config.sample_timeout_s,
+        )
+        if not results:
+            return None
+        batches, metrics = zip(*results, strict=True)
+        self.metrics.aggregate(list(metrics), key=ENV_RUNNER_RESULTS)
+        return join_copies(batches)
+
+    def _weights(self) -> dict[str, Any]:
+        state = self.learner_group.get_state(
+            components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
+        )[COMPONENT_LEARNER]
+        return {key: state[key] for key in (COMPONENT_RL_MODULE, WEIGHTS_SEQ_NO)}
+
+    def _shard(self, batch: ColumnBatch) -> TrainingData:
+        learners = self.config.num_learners
+        if learners == 0:
+            return TrainingData(batch=batch)
+        if batch.copies < learners:
+            raise SafeMARLError(
+                f"{batch.copies} copies cannot be spread over num_learners={learners}; raise "
+                "num_envs_per_env_runner or num_env_runners."
+            )
+        return TrainingData(batches=batch.shards(learners))

@@ -1,0 +1,314 @@
+"""The Learner of constrained policy optimisation: critics, multipliers, and policies in sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.core.learner.training_data import TrainingData
+from ray.rllib.utils.metrics import ALL_MODULES
+from ray.rllib.utils.schedules.scheduler import Scheduler
+
+from rllib_safemarl.algorithms.collectives import broadcast, num_learners, sum_arrays
+from rllib_safemarl.algorithms.constrained.constraints import Constraints, MultiplierSettings
+from rllib_safemarl.algorithms.constrained.critics import CriticStack, CriticTargets
+from rllib_safemarl.algorithms.constrained.estimates import (
+    GroupEstimates,
+    critic_views,
+    estimate,
+    seen_rewards,
+)
+from rllib_safemarl.algorithms.constrained.learner_metrics import log_estimates, log_step
+from rllib_safemarl.algorithms.constrained.policy_update import (
+    PolicyData,
+    StepSettings,
+    TrainablePolicy,
+    clipped_update,
+    policy_data,
+)
+from rllib_safemarl.algorithms.constrained.sequence import SequentialFactor
+from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.functional.gradients import clip_gradients, clip_stacked_gradients
+from rllib_safemarl.functional.surrogates import constrained_advantage
+from rllib_safemarl.nn.stacked import StackedMLP
+from rllib_safemarl.rollout.columns import ColumnBatch
+from rllib_safemarl.rollout.groups import TEAM, make_groups, make_views
+
+CONSTRAINED = "constrained"
+_CRITICS_KEY = 1 << 20
+"""Sets the critics' shuffling apart from the policies'."""
+
+
+class ConstrainedLearner(TorchLearner):
+    """Updates all policies of a team from one :class:`ColumnBatch`.
+
+    In each call: the multipliers take one step; the critics value the batch; the policies' groups are
+    updated one after another in a random order, each finishing all its epochs, under the factor of those
+    before; the critics then learn the batch. With several learners every learner holds some of the copies
+    and all sums are taken over all of them, so that the outcome does not depend on their number.
+    """
+
+    # Building.
+
+    def build(self) -> None:
+        """Build policies, critics, constraints and optimisers; equal on every learner."""
+        if self._is_built:
+            return
+        super().build()
+        config = self.config
+        self.team = team = self._module_spec.model_config[TEAM]
+        self._policy_views = make_views(team, config.policy_radius, config.max_neighbours)
+        same = config.critic_radius == config.policy_radius
+        self._critic_views = (
+            self._policy_views
+            if same
+            else make_views(team, config.critic_radius, config.max_neighbours)
+        )
+        self.groups = make_groups(team, self._policy_views, config.has_own_modules)
+        self._policies = {g.policy: TrainablePolicy(g, self.module[g.policy]) for g in self.groups}
+        seed = np.random.SeedSequence(config.seed).generate_state(1).astype(np.int64)
+        shared_seed = torch.from_numpy(seed)
+        broadcast([shared_seed])
+        self._seed = int(shared_seed)
+        self._updates = 0
+        self._make_critics()
+        broadcast(p for policy in self._policies.values() for p in policy.module.parameters())
+        self.constraints = Constraints(
+            config.limits(team),
+            len(team.agents),
+            team.time_limit,
+            MultiplierSettings(config.multiplier, config.multiplier_lr, config.multiplier_init),
+        )
+        self._entropy_schedules = {
+            g.policy: Scheduler(
+                fixed_value_or_schedule=config.get_config_for_module(g.policy).entropy_coeff,
+                framework="torch",
+                device=self._device,
+            )
+            for g in self.groups
+        }
+
+    def _make_modules_ddp_if_necessary(self) -> None:
+        """Nothing: gradients are summed by hand, in the sequence's own order."""
+
+    def compute_loss_for_module(self, **kwargs: Any) -> Any:
+        """Not used: a policy's loss depends on those updated before it, see :meth:`update`."""
+        raise NotImplementedError("losses are computed policy by policy in update()")
+
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+        """Adam on the policy's own parameters."""
+        parameters = [p for p in self.module[module_id].parameters() if p.requires_grad]
+        self.register_optimizer(
+            module_id=module_id,
+            optimizer=torch.optim.Adam(parameters, eps=1e-5, fused=True),
+            params=parameters,
+            lr_or_lr_schedule=config.lr,
+        )
+
+    def _make_critics(self) -> None:
+        """Stack the critics of policies whose views and groups have equal sizes."""
+        config, generator = self.config, torch.Generator().manual_seed(self._seed)
+        shapes: dict[tuple[int, int], list[str]] = {}
+        for group in self.groups:
+            size = self._critic_views.layouts[group.kind].size
+            shapes.setdefault((size, len(group.rows)), []).append(group.policy)
+        self._stacks: list[CriticStack] = []
+        signals = 1 + len(self.team.cost_names)
+        for k, ((size, _), policies) in enumerate(shapes.items()):
+            hiddens, activation = config.critic_network
+            net = StackedMLP(len(policies) * signals, size, hiddens, 1, activation, generator)
+            net.to(self._device)
+            broadcast(net.parameters())
+            self._stacks.append(CriticStack(policies, signals - 1, net))
+            parameters = list(net.parameters())
+            self.register_optimizer(
+                module_id=ALL_MODULES,
+                optimizer_name=f"critics_{k}",
+                optimizer=torch.optim.Adam(parameters, eps=1e-5, fused=True),
+                params=parameters,
+                lr_or_lr_schedule=config.lr if config.critic_lr is None else config.critic_lr,
+            )
+
+    # Updating.
+
+    def update(  # type: ignore[override]
+        self,
+        *,
+        training_data: TrainingData | None = None,
+        batch: ColumnBatch | None = None,
+        timesteps: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> Any:
+        """Learn one batch of columns; RLlib's other arguments have no meaning here."""
+        if batch is None:
+            assert training_data is not None
+            training_data.solve_refs()
+            batch = training_data.batch
+        assert isinstance(batch, ColumnBatch)
+        self.before_gradient_based_update(timesteps=timesteps or {})
+        self._weights_seq_no += 1
+        self._update_constraints(batch)
+        estimates = self._estimate(batch)
+        self._update_policies(batch, estimates)
+        self._fit_critics(batch, estimates)
+        self._updates += 1
+        for schedule in self._entropy_schedules.values():
+            schedule.update(timestep=(timesteps or {}).get("num_env_steps_sampled_lifetime", 0))
+        self.after_gradient_based_update(timesteps=timesteps or {})
+        return self.metrics.reduce()
+
+    def _update_constraints(self, batch: ColumnBatch) -> None:
+        cost_sum, steps, ended_steps, ended = sum_arrays(
+            batch.cost.sum((0, 1), dtype=np.float64),
+            batch.env_steps(),
+            float(batch.ended_lengths.sum()),
+            len(batch.ended_lengths),
+        )
+        self.constraints.update(cost_sum, float(steps), float(ended_steps), float(ended))
+
+    def _estimate(self, batch: ColumnBatch) -> dict[str, GroupEstimates]:
+        config, near = self.config, None
+        if config.reward_scope == "neighbourhood":
+            edges = batch.observations.edges
+            near = self._critic_views.neighbours(None if edges is None else edges[:-1])
+        reward = seen_rewards(batch, config.reward_scope, near)
+        signals = np.concatenate([reward[None], np.moveaxis(batch.cost, -1, 0)])
+        moments = critic_views(batch, self._critic_views)
+        estimates: dict[str, GroupEstimates] = {}
+        for stack in self._stacks:
+            groups = [self._policies[policy].group for policy in stack.policies]
+            estimates |= estimate(
+                batch, stack, groups, moments, signals, config.gamma, config.lambda_, self._device
+            )
+        log_estimates(self.metrics, batch, self.groups, estimates, self.constraints, self.team)
+        return estimates
+
+    def _update_policies(
+        self, batch: ColumnBatch, estimates: dict[str, GroupEstimates]
+    ) -> None:
+        factor = SequentialFactor(batch, self.config, self._critic_views, self._device)
+        views = None
+        if self._policy_views is not self._critic_views:
+            now = batch.observations[:-1]
+            views = self._policy_views(now.values, now.alive, now.positions, now.edges)
+        order = np.random.default_rng((self._seed, self._updates)).permutation(len(self.groups))
+        for g in order:
+            group = self.groups[g]
+            if not self.should_module_be_updated(group.policy):
+                continue
+            seen = estimates[group.policy].views[:-1] if views is None else group.pick(views)
+            data = policy_data(self._policies[group.policy], batch, seen, self._device)
+            advantage = self._advantage(group, data, estimates[group.policy])
+            result = clipped_update(
+                self._policies[group.policy],
+                data,
+                advantage * factor.of(group),
+                batch.copy_ids,
+                (self._seed, self._updates, int(g)),
+                self._step_settings(group.policy, batch, len(group.agents)),
+                self.get_optimizer(group.policy),
+                self._clipper(group.policy, clip_gradients),
+            )
+            if not np.isfinite(result.loss) or not np.isfinite(result.kl):
+                raise SafeMARLError(
+                    f"policy {group.policy!r} diverged (loss {result.loss}, KL {result.kl}); lower lr or "
+                    "set grad_clip."
+                )
+            factor.record(group, result.log_ratio)
+            log_step(self.metrics, group, result)
+
+    def _advantage(self, group: Any, data: PolicyData, estimates: GroupEstimates) -> torch.Tensor:
+        """A_λ ``[T * N, G]``, normalised once over all learners' acting rows."""
+        advantages = torch.from_numpy(np.ascontiguousarray(estimates.advantages)).to(self._device)
+        multipliers = torch.from_numpy(self.constraints.multipliers[group.agents]).to(advantages)
+        combined = constrained_advantage(
+            advantages[0], advantages[1:].movedim(0, -1), multipliers
+        ).flatten(0, 1)
+        kept = (combined * data.mask).double()
+        total, squares, count = sum_arrays(
+            float(kept.sum()), float(kept.square().sum()), float(data.mask.sum())
+        )
+        mean = total / max(count, 1.0)
+        deviation = np.sqrt(max(squares / max(count, 1.0) - mean**2, 0.0))
+        return (combined - float(mean)) / float(max(deviation, 1e-8))
+
+    def _step_settings(self, policy: str, batch: ColumnBatch, agents: int) -> StepSettings:
+        config = self.config.get_config_for_module(policy)
+        return StepSettings(
+            clip=config.clip_param,
+            entropy_coeff=float(self._entropy_schedules[policy].get_current_value()),
+            num_epochs=config.num_epochs,
+            num_minibatches=self._num_minibatches(batch, agents),
+            target_kl=float("inf") if config.target_kl is None else config.target_kl,
+        )
+
+    def _num_minibatches(self, batch: ColumnBatch, agents: int) -> int:
+        """How many minibatches of ``minibatch_size`` agent steps a learner's even share makes."""
+        if self.config.minibatch_size is None:
+            return 1
+        (steps,) = sum_arrays(batch.env_steps())
+        rows = float(steps) * agents / num_learners()
+        return max(1, round(rows / self.config.minibatch_size))
+
+    def _clipper(self, policy: str, clip: Any) -> Any:
+        config = self.config.get_config_for_module(policy)
+        if config.grad_clip is None:
+            return lambda parameters: None
+        return partial(clip, bound=config.grad_clip, by=config.grad_clip_by)
+
+    def _fit_critics(self, batch: ColumnBatch, estimates: dict[str, GroupEstimates]) -> None:
+        for k, stack in enumerate(self._stacks):
+            groups = [self._policies[policy].group for policy in stack.policies]
+            mine = [estimates[policy] for policy in stack.policies]
+            targets = CriticTargets(
+                torch.from_numpy(np.stack([e.views[:-1] for e in mine])).to(self._device),
+                np.stack([e.returns for e in mine]),
+                np.stack([batch.acted[..., group.agents] for group in groups]),
+            )
+            loss = stack.fit(
+                targets,
+                batch.copy_ids,
+                (self._seed, self._updates, _CRITICS_KEY + k),
+                self.config.num_epochs,
+                self._num_minibatches(batch, len(groups[0].agents)),
+                self.get_optimizer(ALL_MODULES, f"critics_{k}"),
+                self._clipper(ALL_MODULES, clip_stacked_gradients),
+                float(self.config.vf_clip_param),
+            )
+            for policy in stack.policies:
+                self.metrics.log_value((policy, "critic_loss"), loss, window=1)
+
+    # State.
+
+    def get_state(
+        self,
+        components: str | Collection[str] | None = None,
+        *,
+        not_components: str | Collection[str] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """RLlib's state, and ours: critics, normalisers, multipliers, estimates, counters."""
+        state = super().get_state(components, not_components=not_components, **kwargs)
+        if self._check_component(CONSTRAINED, components, not_components):
+            state[CONSTRAINED] = {
+                "constraints": self.constraints.get_state(),
+                "critics": [stack.get_state() for stack in self._stacks],
+                "updates": self._updates,
+                "seed": self._seed,
+            }
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over a state of :meth:`get_state`."""
+        super().set_state(state)
+        if CONSTRAINED in state:
+            mine = state[CONSTRAINED]
+            self.constraints.set_state(mine["constraints"])
+            for stack, saved in zip(self._stacks, mine["critics"], strict=True):
+                stack.set_state(saved)
+            self._updates, self._seed = mine["updates"], mine["seed"]

@@ -1,0 +1,239 @@
+"""The clipped step of one policy, and the order and factors of all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.rl_module import RLModule
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor
+
+from rllib_safemarl.algorithms.collectives import sum_arrays, sum_gradients
+from rllib_safemarl.algorithms.minibatches import minibatches
+from rllib_safemarl.envs.spaces import unflatten_rows
+from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.functional.distributions import ActionDistribution
+from rllib_safemarl.functional.surrogates import clipped_surrogate
+from rllib_safemarl.rollout.columns import ColumnBatch
+from rllib_safemarl.rollout.distributions import distribution_of
+from rllib_safemarl.rollout.groups import Group
+
+
+@dataclass(frozen=True)
+class PolicyData:
+    """What a policy's G agents saw and did, by rows of time and copy (T * N of them).
+
+    Attributes:
+        views: ``[T * N, G, V]``.
+        actions: ``[T * N, G, ...]``.
+        inputs: ``[T * N, G, P]`` distribution inputs that acted, or ``None``.
+        log_prob: ``[T * N, G]`` under the policy that acted.
+        mask: ``[T * N, G]`` 1 where the agent acted, else 0.
+    """
+
+    views: Tensor
+    actions: Tensor
+    inputs: Tensor | None
+    log_prob: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """Settings of the clipped step.
+
+    Attributes:
+        clip: ε of the clipped surrogate.
+        entropy_coeff: weight of the entropy, reward per nat.
+        num_epochs: passes over the data.
+        num_minibatches: per pass.
+        target_kl: stop before a pass once KL(old ‖ new) exceeds it, nats; ``inf`` never stops.
+    """
+
+    clip: float
+    entropy_coeff: float
+    num_epochs: int
+    num_minibatches: int
+    target_kl: float = float("inf")
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a policy's update did.
+
+    Attributes:
+        log_ratio: ``[T * N, G]`` log of new over old probability, 0 where an agent did not act.
+        kl: mean KL(old ‖ new) over rows, nats.
+        entropy: mean entropy after the update, nats.
+        clip_fraction: share of rows whose ratio ended outside 1 ± ε.
+        loss: mean surrogate loss of the last pass.
+        epochs: passes taken.
+    """
+
+    log_ratio: Tensor
+    kl: float
+    entropy: float
+    clip_fraction: float
+    loss: float = 0.0
+    epochs: int = 0
+
+
+class TrainablePolicy:
+    """An RLModule seen from the learner: flat rows in, distribution inputs out."""
+
+    def __init__(self, group: Group, module: RLModule) -> None:
+        self.group = group
+        self.module = module
+        self.distribution: ActionDistribution = distribution_of(module)
+        self.parameters = [p for p in _torch_parameters(module) if p.requires_grad]
+        plain = type(module).forward_train is TorchRLModule.forward_train
+        self._forward = module._forward_train if plain else module.forward_train
+
+    def inputs(self, views: Tensor) -> Tensor:
+        """Distribution inputs ``[B, P]`` for views ``[B, V]``."""
+        out = self._forward({Columns.OBS: unflatten_rows(self.group.observation_space, views)})
+        if Columns.ACTION_DIST_INPUTS not in out:
+            raise SafeMARLError(
+                f"the RLModule of policy {self.group.policy!r} returned {sorted(out)} from "
+                "forward_train; it must return 'action_dist_inputs'."
+            )
+        return out[Columns.ACTION_DIST_INPUTS]
+
+
+def _torch_parameters(module: Any) -> Sequence[torch.nn.Parameter]:
+    return list(module.parameters())
+
+
+def policy_data(
+    policy: TrainablePolicy,
+    batch: ColumnBatch,
+    views: NDArray[np.float32],
+    device: torch.device | None = None,
+) -> PolicyData:
+    """A policy's rows of a batch.
+
+    Args:
+        policy: whose.
+        batch: the columns.
+        views: ``[T, N, G, V]`` what its agents saw.
+        device: where to put them.
+    """
+    columns = batch.groups[policy.group.policy]
+
+    def rows(array: NDArray) -> Tensor:
+        flat = np.ascontiguousarray(array).reshape(-1, *array.shape[2:])
+        return torch.from_numpy(flat).to(device)
+
+    actions = rows(columns.actions)
+    inputs = None if columns.inputs is None else rows(columns.inputs)
+    if columns.log_prob is not None:
+        log_prob = rows(columns.log_prob)
+    else:
+        assert inputs is not None
+        log_prob = policy.distribution.log_prob(inputs, actions)
+    mask = rows(batch.acted[..., policy.group.agents].astype(np.float32))
+    return PolicyData(rows(views), actions, inputs, log_prob, mask)
+
+
+def clipped_update(
+    policy: TrainablePolicy,
+    data: PolicyData,
+    advantage: Tensor,
+    copy_ids: NDArray[np.int64],
+    key: tuple[int, ...],
+    settings: StepSettings,
+    optimizer: torch.optim.Optimizer,
+    clip_gradients: Callable[[Sequence[torch.nn.Parameter]], None],
+) -> StepResult:
+    """Maximise the clipped surrogate of one policy by minibatches of time steps.
+
+    Args:
+        policy: the policy; its parameters are stepped in place.
+        data: its rows.
+        advantage: ``[T * N, G]`` M · A_λ, A_λ normalised.
+        copy_ids: ``[N]`` the copies' numbers, for reproducible shuffling.
+        key: seeds the shuffling.
+        settings: of the step.
+        optimizer: of the policy's parameters.
+        clip_gradients: called on the parameters before each step.
+    """
+    if isinstance(policy.module, torch.nn.Module):
+        policy.module.train()
+    acting = data.mask.sum(1).cpu().numpy()
+    weights = None if bool(data.mask.all()) else data.mask
+    loss, epochs = 0.0, 0
+    for epoch in range(settings.num_epochs):
+        if epoch and math.isfinite(settings.target_kl):
+            if measure(policy, data, settings.clip).kl > settings.target_kl:
+                break
+        losses = []
+        for rows, count in minibatches(
+            (*key, epoch), copy_ids, settings.num_minibatches, acting, data.views.device
+        ):
+            losses.append(
+                _surrogate_loss(policy, data, advantage, weights, rows, count, settings)
+            )
+            optimizer.zero_grad(set_to_none=True)
+            losses[-1].backward()
+            sum_gradients(policy.parameters)
+            clip_gradients(policy.parameters)
+            optimizer.step()
+        loss, epochs = float(torch.stack(losses).detach().mean()), epoch + 1
+    return replace(measure(policy, data, settings.clip), loss=loss, epochs=epochs)
+
+
+def _surrogate_loss(
+    policy: TrainablePolicy,
+    data: PolicyData,
+    advantage: Tensor,
+    weights: Tensor | None,
+    rows: Tensor,
+    count: float,
+    settings: StepSettings,
+) -> Tensor:
+    """Minus the surrogate of the given rows of time and copy, over all learners' acting agents."""
+
+    def pick(columns: Tensor) -> Tensor:
+        return columns.index_select(0, rows).flatten(0, 1)
+
+    inputs = policy.inputs(pick(data.views))
+    ratio = (policy.distribution.log_prob(inputs, pick(data.actions)) - pick(data.log_prob)).exp()
+    gain = clipped_surrogate(ratio, pick(advantage), settings.clip)
+    if settings.entropy_coeff:
+        gain = gain + settings.entropy_coeff * policy.distribution.entropy(inputs)
+    if weights is not None:
+        gain = gain * pick(weights)
+    return -gain.sum() / count
+
+
+@torch.no_grad()
+def measure(policy: TrainablePolicy, data: PolicyData, clip: float) -> StepResult:
+    """How far the policy has moved from the one that acted, over all learners' rows."""
+    lead = data.mask.shape
+    inputs = policy.inputs(data.views.flatten(0, 1))
+    flat_mask = data.mask.flatten()
+    log_prob = policy.distribution.log_prob(inputs, data.actions.flatten(0, 1))
+    log_ratio = (log_prob - data.log_prob.flatten()) * flat_mask
+    if data.inputs is None:
+        # Schulman's estimator r - 1 - log r, for modules that keep their distribution to themselves.
+        kl = log_ratio.exp() - 1.0 - log_ratio
+    else:
+        kl = policy.distribution.kl(data.inputs.flatten(0, 1), inputs)
+    outside = ((log_ratio.exp() - 1.0).abs() > clip).float()
+    entropy = policy.distribution.entropy(inputs)
+    sums = [float((x * flat_mask).sum()) for x in (kl, entropy, outside)]
+    (kl_sum, entropy_sum, outside_sum, count) = sum_arrays(np.array([*sums, float(flat_mask.sum())]))[0]
+    count = max(count, 1.0)
+    return StepResult(
+        log_ratio=log_ratio.view(lead),
+        kl=kl_sum / count,
+        entropy=entropy_sum / count,
+        clip_fraction=outside_sum / count,
+    )

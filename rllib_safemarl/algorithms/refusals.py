@@ -1,0 +1,77 @@
+"""Settings of RLlib that have no meaning in columns, each with the way to what is meant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rllib_safemarl.errors import SafeMARLError
+
+_CONNECTOR = (
+    "columns run no connectors; scale observations in the environment, or read them in an RLModule "
+    "of your own"
+)
+_CRITICS = "critics are separate networks; set critic_hiddens and critic_lr"
+
+MEANINGLESS: dict[str, tuple[tuple[Any, ...], str]] = {
+    "framework_str": (("torch",), "only torch is supported"),
+    "env_to_module_connector": ((None,), _CONNECTOR),
+    "_env_to_module_connector": ((None,), _CONNECTOR),
+    "_module_to_env_connector": ((None,), _CONNECTOR),
+    "_learner_connector": ((None,), _CONNECTOR),
+    "observation_filter": (
+        ("NoFilter", None),
+        "columns run no filters; scale observations in the environment",
+    ),
+    "output": ((None,), "record episodes with 'safemarl record'"),
+    "batch_mode": (
+        ("truncate_episodes",),
+        "columns cut episodes and bootstrap; batches of whole episodes are not needed",
+    ),
+    "count_steps_by": (
+        ("env_steps",),
+        "all agents act at once, so batches are counted in environment steps",
+    ),
+    "clip_rewards": ((None, False), "clip rewards in the environment"),
+    "create_local_env_runner": (
+        (True,),
+        "the local env runner holds the modules that restarted runners are synchronised from",
+    ),
+    "use_env_runner_state_server": ((False,), "weights travel with every request for samples"),
+    "num_aggregator_actors_per_learner": ((0,), "columns need no aggregation"),
+    "torch_compile_learner": ((False,), "compile in an RLModule of your own"),
+    "torch_compile_worker": ((False,), "compile in an RLModule of your own"),
+    "_torch_grad_scaler_class": ((None,), "gradients are not scaled"),
+    "_torch_lr_scheduler_classes": ((None,), "give lr a schedule: [[step, lr], …]"),
+    "use_critic": ((True,), "the constrained surrogate needs critics"),
+    "use_gae": ((True,), "set lambda_=1.0 for Monte-Carlo advantages"),
+    "remote_worker_envs": ((False,), "use more env runners"),
+    "gym_env_vectorize_mode": (("sync",), "copies are stepped together in columns"),
+    "exploration_config": (({}, {"type": "StochasticSampling"}), "explore in an RLModule"),
+}
+
+
+def refuse_meaningless(config: Any) -> None:
+    """Raise an error for the first setting that columns give no meaning to.
+
+    The evaluation config of RLlib sets ``batch_mode`` itself, so it is left alone there.
+    """
+    for name, (accepted, mend) in MEANINGLESS.items():
+        if name == "batch_mode" and config.in_evaluation:
+            continue
+        value = getattr(config, name, accepted[0])
+        mode = getattr(value, "value", value)
+        if mode not in accepted and value not in accepted:
+            shown = name.lstrip("_").removesuffix("_str")
+            raise SafeMARLError(f"{shown}={_short(value)} has no meaning here: {mend}.")
+    if config.model_config.get("vf_share_layers"):
+        raise SafeMARLError(f"model_config vf_share_layers=True has no meaning here: {_CRITICS}.")
+    if config.model_config.get("use_lstm"):
+        raise SafeMARLError(
+            "model_config use_lstm=True is not supported yet: recurrent modules cannot be trained; "
+            "stack observations in the environment."
+        )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

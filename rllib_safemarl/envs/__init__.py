@@ -1,0 +1,1 @@
+"""Environments on Gymnasium and PettingZoo; nothing here knows Ray."""

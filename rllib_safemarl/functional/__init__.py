@@ -1,0 +1,1 @@
+"""Pure mathematics: torch and NumPy only, no Ray, no input or output."""

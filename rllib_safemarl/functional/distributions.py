@@ -1,0 +1,124 @@
+"""Action distributions as pure functions of their flat inputs.
+
+Each class holds functions only: ``inputs [..., P]`` are what a policy network puts out, ``actions`` what
+it chose. They agree with RLlib's classes of the same meaning, without their objects per call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+class ActionDistribution(Protocol):
+    """Functions of distribution inputs; log-probabilities are per agent, summed over dimensions."""
+
+    def sample(self, inputs: Tensor, generator: torch.Generator) -> Tensor: ...
+
+    def mode(self, inputs: Tensor) -> Tensor: ...
+
+    def log_prob(self, inputs: Tensor, actions: Tensor) -> Tensor: ...
+
+    def entropy(self, inputs: Tensor) -> Tensor: ...
+
+    def kl(self, old: Tensor, new: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class DiagonalGaussian:
+    """Independent normals; inputs are ``[mean | log std]``, each as long as the action."""
+
+    def sample(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw actions ``[..., D]``."""
+        mean, log_std = inputs.chunk(2, -1)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        return torch.addcmul(mean, log_std.exp(), noise)
+
+    def mode(self, inputs: Tensor) -> Tensor:
+        """The mean ``[..., D]``."""
+        return inputs.chunk(2, -1)[0]
+
+    def log_prob(self, inputs: Tensor, actions: Tensor) -> Tensor:
+        """Log density ``[...]``, summed over dimensions."""
+        mean, log_std = inputs.chunk(2, -1)
+        scaled = (actions - mean) * (-log_std).exp()
+        return -(0.5 * scaled.square() + log_std).sum(-1) - 0.5 * LOG_2PI * mean.shape[-1]
+
+    def entropy(self, inputs: Tensor) -> Tensor:
+        """Entropy ``[...]`` in nats."""
+        log_std = inputs.chunk(2, -1)[1]
+        return log_std.sum(-1) + 0.5 * (1.0 + LOG_2PI) * log_std.shape[-1]
+
+    def kl(self, old: Tensor, new: Tensor) -> Tensor:
+        """KL(old ‖ new) ``[...]`` in nats."""
+        (mean, log_std), (mean_new, log_std_new) = old.chunk(2, -1), new.chunk(2, -1)
+        spread = ((2.0 * log_std).exp() + (mean - mean_new).square()) * (-2.0 * log_std_new).exp()
+        return (log_std_new - log_std + 0.5 * spread - 0.5).sum(-1)
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """One of n choices; inputs are logits ``[..., n]``, actions integers ``[...]``."""
+
+    def sample(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw actions by the Gumbel trick."""
+        noise = torch.empty_like(inputs).exponential_(generator=generator)
+        return (inputs - noise.log()).argmax(-1)
+
+    def mode(self, inputs: Tensor) -> Tensor:
+        """The likeliest choice."""
+        return inputs.argmax(-1)
+
+    def log_prob(self, inputs: Tensor, actions: Tensor) -> Tensor:
+        """Log probability ``[...]``."""
+        return inputs.log_softmax(-1).gather(-1, actions.long().unsqueeze(-1)).squeeze(-1)
+
+    def entropy(self, inputs: Tensor) -> Tensor:
+        """Entropy ``[...]`` in nats."""
+        log_p = inputs.log_softmax(-1)
+        return -(log_p.exp() * log_p).sum(-1)
+
+    def kl(self, old: Tensor, new: Tensor) -> Tensor:
+        """KL(old ‖ new) ``[...]`` in nats."""
+        log_p, log_q = old.log_softmax(-1), new.log_softmax(-1)
+        return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+@dataclass(frozen=True)
+class MultiCategorical:
+    """Several independent choices; inputs are their logits side by side, actions ``[..., k]``."""
+
+    sizes: tuple[int, ...]
+    one = Categorical()
+
+    def _parts(self, inputs: Tensor) -> Sequence[Tensor]:
+        return inputs.split(self.sizes, -1)
+
+    def sample(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw actions ``[..., k]``."""
+        return torch.stack([self.one.sample(p, generator) for p in self._parts(inputs)], -1)
+
+    def mode(self, inputs: Tensor) -> Tensor:
+        """The likeliest choices ``[..., k]``."""
+        return torch.stack([self.one.mode(p) for p in self._parts(inputs)], -1)
+
+    def log_prob(self, inputs: Tensor, actions: Tensor) -> Tensor:
+        """Log probability ``[...]``, summed over choices."""
+        parts = zip(self._parts(inputs), actions.unbind(-1), strict=True)
+        return torch.stack([self.one.log_prob(p, a) for p, a in parts]).sum(0)
+
+    def entropy(self, inputs: Tensor) -> Tensor:
+        """Entropy ``[...]`` in nats, summed over choices."""
+        return torch.stack([self.one.entropy(p) for p in self._parts(inputs)]).sum(0)
+
+    def kl(self, old: Tensor, new: Tensor) -> Tensor:
+        """KL(old ‖ new) ``[...]`` in nats, summed over choices."""
+        parts = zip(self._parts(old), self._parts(new), strict=True)
+        return torch.stack([self.one.kl(p, q) for p, q in parts]).sum(0)

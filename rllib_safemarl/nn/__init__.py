@@ -1,0 +1,1 @@
+"""Torch modules; nothing here knows Ray."""

@@ -1,0 +1,1 @@
+"""Sampling in columns under RLlib: the EnvRunner, its batches, environment adapters, callbacks."""

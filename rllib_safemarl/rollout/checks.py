@@ -1,0 +1,41 @@
+"""One look over a finished block for what must never reach a learner."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rllib_safemarl.envs.vector import VectorEnv
+from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.rollout.columns import ColumnBatch
+
+
+def check_block(batch: ColumnBatch, env: VectorEnv) -> None:
+    """Refuse costs that break the cost contract, and rewards or observations that are not finite.
+
+    Raises:
+        SafeMARLError: names the agent, the step within the block and the copy.
+    """
+    _refuse(~(np.isfinite(batch.cost) & (batch.cost >= 0.0)), batch.cost, "cost", env)
+    _refuse(~np.isfinite(batch.reward), batch.reward, "reward", env)
+    for kind in env.kinds:
+        values = batch.observations.values[kind.name]
+        if not np.isfinite(values).all():
+            t, n, row, place = np.argwhere(~np.isfinite(values))[0]
+            raise SafeMARLError(
+                f"agent {env.possible_agents[kind.agents[row]]!r} observed {values[t, n, row, place]} "
+                f"at place {place}, before step {t} of this block in copy {n}; observations must be "
+                "finite."
+            )
+
+
+def _refuse(bad: NDArray[np.bool_], values: NDArray, what: str, env: VectorEnv) -> None:
+    if not bad.any():
+        return
+    t, n, a, *rest = np.argwhere(bad)[0]
+    name = f"{what} {env.cost_names[rest[0]]!r}" if rest else what
+    mend = "costs must be finite and not negative" if rest else "rewards must be finite"
+    raise SafeMARLError(
+        f"agent {env.possible_agents[a]!r} got {name} = {values[(t, n, a, *rest)]} in step {t} of this "
+        f"block in copy {n}; {mend}."
+    )

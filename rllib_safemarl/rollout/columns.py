@@ -1,0 +1,187 @@
+"""`ColumnBatch`: what N copies did during T steps, as arrays ``[T, N, A, ...]``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ObservationColumns:
+    """Observations of a block of moments; ``[...]`` stands for the leading axes of that block.
+
+    Attributes:
+        values: kind → ``[..., A_kind, D_kind]``.
+        alive: ``[..., A]`` agents that take part.
+        positions: ``[..., A, P]`` or ``None``.
+        edges: ``[..., A, E]`` 1-hop neighbours of a moving graph, ``-1`` for none, or ``None``.
+    """
+
+    values: Mapping[str, Float]
+    alive: Bool
+    positions: Float | None = None
+    edges: NDArray[np.int32] | None = None
+
+    def __getitem__(self, key: Any) -> ObservationColumns:
+        """Index every array alike along the leading axes."""
+        return ObservationColumns(
+            {kind: array[key] for kind, array in self.values.items()},
+            self.alive[key],
+            None if self.positions is None else self.positions[key],
+            None if self.edges is None else self.edges[key],
+        )
+
+
+@dataclass(frozen=True)
+class GroupColumns:
+    """What the G agents of one policy did.
+
+    Attributes:
+        actions: ``[T, N, G, ...]`` as the policy chose them, before they are scaled for the environment.
+        log_prob: ``[T, N, G]`` of those actions, in nats.
+        inputs: ``[T, N, G, P]`` distribution inputs, or ``None`` where the module gives none.
+    """
+
+    actions: NDArray
+    log_prob: Float
+    inputs: Float | None
+
+
+@dataclass(frozen=True)
+class ColumnBatch:
+    """T steps of N copies with A agents and C costs.
+
+    Attributes:
+        observations: ``[T + 1, N, ...]``; row t is what step t acted on, row T what follows.
+        groups: policy → what its agents did.
+        reward: ``[T, N, A]`` per step.
+        cost: ``[T, N, A, C]`` per step.
+        terminated: ``[T, N, A]`` the agent reached a terminal state in this step.
+        truncated: ``[T, N]`` the time limit ended the copy's episode.
+        ended: ``[T, N]`` the copy's episode ended, by either.
+        final: ``[M, ...]`` final observations of the M episodes that ended.
+        final_step: ``[M]`` step t in which each ended.
+        final_copy: ``[M]`` copy n of each.
+        copy_ids: ``[N]`` numbers of the copies among all env runners, for reproducible shuffling.
+        ended_lengths: lengths of the episodes that ended, in steps.
+        weights_seq_no: the weights that acted.
+    """
+
+    observations: ObservationColumns
+    groups: Mapping[str, GroupColumns]
+    reward: Float
+    cost: Float
+    terminated: Bool
+    truncated: Bool
+    ended: Bool
+    final: ObservationColumns
+    final_step: NDArray[np.intp]
+    final_copy: NDArray[np.intp]
+    copy_ids: NDArray[np.int64]
+    ended_lengths: NDArray[np.int64]
+    weights_seq_no: int = 0
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return int(self.reward.shape[0])
+
+    @property
+    def copies(self) -> int:
+        """N."""
+        return int(self.reward.shape[1])
+
+    @property
+    def acted(self) -> Bool:
+        """``[T, N, A]`` agents that acted in each step."""
+        return self.observations.alive[:-1]
+
+    def env_steps(self) -> int:
+        """Environment steps, over all copies."""
+        return self.steps * self.copies
+
+    def agent_steps(self) -> int:
+        """Actions taken by single agents."""
+        return int(self.acted.sum())
+
+    def select_copies(self, start: int, stop: int) -> ColumnBatch:
+        """The batch of copies ``start … stop - 1``; agents stay aligned row by row."""
+        mine = (self.final_copy >= start) & (self.final_copy < stop)
+        part = slice(start, stop)
+        along_copies = {
+            name: getattr(self, name)[:, part]
+            for name in ("reward", "cost", "terminated", "truncated", "ended")
+        }
+        return replace(
+            self,
+            **along_copies,
+            observations=self.observations[:, part],
+            groups={
+                policy: GroupColumns(
+                    group.actions[:, part],
+                    group.log_prob[:, part],
+                    None if group.inputs is None else group.inputs[:, part],
+                )
+                for policy, group in self.groups.items()
+            },
+            final=self.final[mine],
+            final_step=self.final_step[mine],
+            final_copy=self.final_copy[mine] - start,
+            copy_ids=self.copy_ids[part],
+            ended_lengths=self.ended_lengths[mine],
+        )
+
+    def shards(self, count: int) -> list[ColumnBatch]:
+        """Split along copies into ``count`` parts whose sizes differ by at most one copy."""
+        bounds = np.linspace(0, self.copies, count + 1).round().astype(int)
+        return [self.select_copies(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def join_copies(batches: Sequence[ColumnBatch]) -> ColumnBatch:
+    """Put the copies of several env runners side by side; all must have the same T."""
+    if len(batches) == 1:
+        return batches[0]
+    offsets = np.cumsum([0, *(batch.copies for batch in batches[:-1])])
+    joined = {
+        field.name: _join([getattr(batch, field.name) for batch in batches], field.name)
+        for field in fields(ColumnBatch)
+        if field.name not in ("final_copy", "weights_seq_no")
+    }
+    return ColumnBatch(
+        **joined,
+        final_copy=np.concatenate(
+            [batch.final_copy + offset for batch, offset in zip(batches, offsets, strict=True)]
+        ),
+        weights_seq_no=min(batch.weights_seq_no for batch in batches),
+    )
+
+
+_PER_EPISODE = ("final", "final_step", "copy_ids", "ended_lengths")
+
+
+def _join(parts: list[Any], name: str) -> Any:
+    axis = 0 if name in _PER_EPISODE else 1
+    return _join_at(parts, axis)
+
+
+def _join_at(parts: list[Any], axis: int) -> Any:
+    first = parts[0]
+    if first is None:
+        return None
+    if isinstance(first, Mapping):
+        return {key: _join_at([part[key] for part in parts], axis) for key in first}
+    if is_dataclass(first):
+        return type(first)(
+            **{
+                field.name: _join_at([getattr(part, field.name) for part in parts], axis)
+                for field in fields(first)
+            }
+        )
+    return np.concatenate(parts, axis)

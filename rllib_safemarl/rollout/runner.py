@@ -1,0 +1,293 @@
+"""`ColumnarEnvRunner`: RLlib's EnvRunner that samples N copies in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+from ray.rllib.core import COMPONENT_RL_MODULE
+from ray.rllib.core.rl_module.multi_rl_module import MultiRLModule
+from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
+from ray.rllib.env.env_context import EnvContext
+from ray.rllib.env.env_runner import EnvRunner
+from ray.rllib.utils.checkpoints import Checkpointable
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, SAMPLE_TIMER, WEIGHTS_SEQ_NO
+
+from rllib_safemarl.envs.vector import VectorEnv
+from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.rollout.actor import GroupActor
+from rllib_safemarl.rollout.collector import Collector, Episode
+from rllib_safemarl.rollout.columns import ColumnBatch
+from rllib_safemarl.rollout.episode_metrics import EpisodeMetrics, smoothing_window
+from rllib_safemarl.rollout.groups import TEAM, Team, describe_team, make_groups, make_views
+from rllib_safemarl.rollout.make_env import make_vector_env
+
+COLLECTOR = "collector"
+OWNER = "owner"
+EVALUATION_STEPS = 16
+"""Steps per block while episodes are counted; at most so many are wasted per evaluation."""
+
+
+class ColumnarEnvRunner(EnvRunner, Checkpointable):
+    """Samples ``num_envs_per_env_runner`` copies at once; see ``rollout/columns.py`` for what it returns."""
+
+    def __init__(
+        self,
+        *,
+        config: Any,
+        env_creator: Any = None,
+        spaces: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(config=config, **kwargs)
+        self.worker_index = self.worker_index or 0
+        self._env_creator = env_creator
+        self._spaces = spaces
+        self._weights_seq_no = 0
+        self.module: MultiRLModule | None = None
+        self.team: Team | None = spaces[TEAM] if spaces else None
+        self._collector: Collector | None = None
+        self._generator = torch.Generator().manual_seed(self._draw_seed("actions"))
+        remote = self.config.num_env_runners > 0
+        if self.worker_index > 0 or not remote or self.config.create_env_on_local_worker:
+            self.make_env()
+        self.make_module()
+
+    # Building.
+
+    def make_env(self) -> None:
+        """Create the copies from the config; also called after an environment failed."""
+        if self.env is not None:
+            self.env.close()
+        self.env: VectorEnv = make_vector_env(
+            self._env_creator, self.config, self._env_context(), self.config.num_envs_per_env_runner
+        )
+        self.team = describe_team(self.env, self.config.policy_mapping, self.config.agent_graph)
+        self.config.check_team(self.team)
+        self._collector = None
+
+    def make_module(self) -> None:
+        """Build the inference-only modules, the views and the acting side."""
+        assert self.team is not None
+        team = self.team
+        views = make_views(team, self.config.policy_radius, self.config.max_neighbours)
+        self.groups = make_groups(team, views, self.config.has_own_modules)
+        spec = self.config.get_multi_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
+        self.module = spec.build()
+        self._actors = [
+            GroupActor(
+                group,
+                self.module[group.policy],
+                self.config.normalize_actions,
+                self.config.clip_actions,
+            )
+            for group in self.groups
+        ]
+        runners = self.config.num_env_runners
+        self._episode_metrics = EpisodeMetrics(
+            self.metrics,
+            team,
+            self.groups,
+            smoothing_window(self.config.metrics_num_episodes_for_smoothing, runners),
+            self.config.report_per_agent,
+        )
+        if self.env is not None:
+            first_copy = max(0, self.worker_index - 1) * self.env.num_copies
+            self._collector = Collector(self.env, views, first_copy)
+
+    def _env_context(self) -> EnvContext:
+        return EnvContext(
+            self.config.env_config,
+            worker_index=self.worker_index,
+            num_workers=self.config.num_env_runners,
+        )
+
+    def _draw_seed(self, purpose: str) -> int:
+        """A seed for one purpose from (seed, worker, training or evaluation)."""
+        base = self.config.seed
+        if base is None:
+            return int(np.random.SeedSequence().generate_state(1)[0])
+        key = (base, self.worker_index, int(self.config.in_evaluation), *purpose.encode())
+        return int(np.random.SeedSequence(key).generate_state(1)[0])
+
+    def get_spaces(self) -> dict[str, Any]:
+        """Spaces of the environment and of every module, and the team itself."""
+        if self.env is None:
+            assert self._spaces is not None
+            return self._spaces
+        assert self.team is not None
+        spaces = self.team.spaces
+        return {
+            INPUT_ENV_SPACES: spaces,
+            INPUT_ENV_SINGLE_SPACES: spaces,
+            TEAM: self.team,
+            **{g.policy: (g.observation_space, g.action_space) for g in self.groups},
+        }
+
+    # Sampling.
+
+    def sample(
+        self,
+        *,
+        num_timesteps: int | None = None,
+        num_episodes: int | None = None,
+        explore: bool | None = None,
+        random_actions: bool = False,
+        force_reset: bool = False,
+    ) -> list[ColumnBatch]:
+        """Sample steps, or whole episodes with a fixed quota per copy.
+
+        Args:
+            num_timesteps: environment steps over all copies, rounded up to whole steps of all.
+            num_episodes: episodes; copy n contributes its first ``num_episodes // N`` (+ 1) after a
+                reset, whether short or long, so that short ones are not favoured.
+            explore: sample actions (True) or take their mode; None takes the config's.
+            random_actions: not supported in columns.
+            force_reset: start new episodes first.
+
+        Returns:
+            One batch per block.
+        """
+        if self._collector is None or self.module is None:
+            raise SafeMARLError(f"env runner {self.worker_index} has no environment to sample from.")
+        if random_actions:
+            raise SafeMARLError("sample(random_actions=True) is not supported; see safemarl record.")
+        explore = self.config.explore if explore is None else explore
+        with self.metrics.log_time(SAMPLE_TIMER):
+            if num_episodes is not None:
+                return self._sample_episodes(num_episodes, explore)
+            if force_reset or not self._collector.started:
+                self._collector.reset(self._draw_seed("environment"))
+            steps = self._fragment_steps(num_timesteps)
+            batch, episodes = self._collect(steps, explore)
+            self._log(batch, episodes)
+        return [batch]
+
+    def _fragment_steps(self, num_timesteps: int | None) -> int:
+        if num_timesteps is None:
+            return self.config.steps_per_iteration
+        return max(1, -(-num_timesteps // self.env.num_copies))
+
+    def _collect(self, steps: int, explore: bool) -> tuple[ColumnBatch, list[Episode]]:
+        assert self._collector is not None
+        return self._collector.collect(
+            steps, self._actors, explore, self._generator, self._weights_seq_no
+        )
+
+    def _sample_episodes(self, num_episodes: int, explore: bool) -> list[ColumnBatch]:
+        assert self._collector is not None
+        copies = self.env.num_copies
+        quota = np.full(copies, num_episodes // copies)
+        quota[: num_episodes % copies] += 1
+        self._collector.reset(self._draw_seed("environment"))
+        batches = []
+        while quota.any():
+            batch, episodes = self._collect(EVALUATION_STEPS, explore)
+            batches.append(batch)
+            counted = []
+            for episode in episodes:
+                if quota[episode.copy] > 0:
+                    quota[episode.copy] -= 1
+                    counted.append(episode)
+            self._log(batch, counted)
+        self._collector.reset(self._draw_seed("environment"))
+        return batches
+
+    def _log(self, batch: ColumnBatch, episodes: Sequence[Episode]) -> None:
+        self.num_env_steps_sampled_lifetime += batch.env_steps()
+        self._episode_metrics.log_steps(batch)
+        self._episode_metrics.log_episodes(episodes)
+        self.metrics.log_value(WEIGHTS_SEQ_NO, self._weights_seq_no, window=1)
+
+    def sample_with_weights(
+        self, weights: Any, weights_seq_no: int
+    ) -> tuple[ColumnBatch, Any]:
+        """Take over weights, sample one iteration's share, and return it with the metrics.
+
+        One remote call instead of two, so that what is sampled is on-policy by construction.
+        """
+        self.set_state({COMPONENT_RL_MODULE: weights, WEIGHTS_SEQ_NO: weights_seq_no})
+        (batch,) = self.sample()
+        return batch, self.get_metrics()
+
+    def get_metrics(self) -> Any:
+        """Metrics since the last call."""
+        return self.metrics.reduce()
+
+    # State.
+
+    @property
+    def owner(self) -> str:
+        """Whose state this is: RLlib hands the training runner's to the evaluation runner."""
+        return f"{'evaluation' if self.config.in_evaluation else 'training'}-{self.worker_index}"
+
+    def get_state(
+        self,
+        components: str | Collection[str] | None = None,
+        *,
+        not_components: str | Collection[str] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Weights, counters, generator and, where the environment can, every running episode."""
+        state: dict[str, Any] = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime}
+        if self._check_component(COMPONENT_RL_MODULE, components, not_components):
+            assert self.module is not None
+            state[COMPONENT_RL_MODULE] = self.module.get_state(
+                components=self._get_subcomponents(COMPONENT_RL_MODULE, components),
+                not_components=self._get_subcomponents(COMPONENT_RL_MODULE, not_components),
+                **kwargs,
+            )
+            state[WEIGHTS_SEQ_NO] = self._weights_seq_no
+        if self._check_component(COLLECTOR, components, not_components):
+            state[OWNER] = self.owner
+            state[COLLECTOR] = {
+                "generator": self._generator.get_state().numpy(),
+                "collector": self._collector.get_state() if self._collector else None,
+                "metrics": self._episode_metrics.get_state(),
+            }
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over a state; running episodes only if they are this runner's own."""
+        if COMPONENT_RL_MODULE in state:
+            seq_no = state.get(WEIGHTS_SEQ_NO, 0)
+            if seq_no == 0 or seq_no != self._weights_seq_no:
+                weights = state[COMPONENT_RL_MODULE]
+                if isinstance(weights, ray.ObjectRef):
+                    weights = ray.get(weights)
+                assert self.module is not None
+                self.module.set_state(weights)
+            if seq_no > 0:
+                self._weights_seq_no = seq_no
+        if NUM_ENV_STEPS_SAMPLED_LIFETIME in state:
+            self.num_env_steps_sampled_lifetime = state[NUM_ENV_STEPS_SAMPLED_LIFETIME]
+        if state.get(OWNER) == self.owner:
+            self._restore_episodes(state[COLLECTOR])
+
+    def _restore_episodes(self, state: dict[str, Any]) -> None:
+        self._generator.set_state(torch.from_numpy(np.array(state["generator"])))
+        self._episode_metrics.set_state(state["metrics"])
+        if self._collector is not None and state["collector"] is not None:
+            self._collector.set_state(state["collector"])
+
+    def get_ctor_args_and_kwargs(self) -> tuple[tuple, dict[str, Any]]:
+        """Arguments that build this runner again."""
+        return (), {"config": self.config}
+
+    def get_checkpointable_components(self) -> list[tuple[str, Any]]:
+        """The modules."""
+        return [(COMPONENT_RL_MODULE, self.module)]
+
+    # Health.
+
+    def assert_healthy(self) -> None:
+        """Environment and modules are there."""
+        assert self.env is not None and self.module is not None
+
+    def stop(self) -> None:
+        """Release the environment."""
+        if self.env is not None:
+            self.env.close()
