@@ -1,1 +1,50 @@
-"""Algorithms; importing this package registers all of them with Ray."""
+"""Algorithms under RLlib; importing this package registers all of them, and our environments, with Ray."""
+
+from ray.tune.registry import register_trainable
+
+from rllib_safemarl.algorithms.constrained.algorithm import ConstrainedPolicyOptimization
+from rllib_safemarl.algorithms.constrained.config import ConstrainedConfig
+from rllib_safemarl.algorithms.constrained.presets import (
+    HAPPO,
+    IPPO,
+    MAPPO,
+    MAPPOL,
+    PRESETS,
+    HAPPOConfig,
+    IPPOConfig,
+    MAPPOConfig,
+    MAPPOLConfig,
+    ScalMAPPOL,
+    ScalMAPPOLConfig,
+)
+from rllib_safemarl.rollout.multi_agent_env import register_environments
+
+ALGORITHMS: dict[str, type] = {**PRESETS}
+"""Name → Algorithm class of everything this package offers."""
+
+
+def register() -> None:
+    """Register every algorithm and environment with Ray, under their names."""
+    for name, algorithm in ALGORITHMS.items():
+        register_trainable(name, algorithm)
+    register_environments()
+
+
+register()
+
+__all__ = [
+    "ALGORITHMS",
+    "HAPPO",
+    "IPPO",
+    "MAPPO",
+    "MAPPOL",
+    "ConstrainedConfig",
+    "ConstrainedPolicyOptimization",
+    "HAPPOConfig",
+    "IPPOConfig",
+    "MAPPOConfig",
+    "MAPPOLConfig",
+    "ScalMAPPOL",
+    "ScalMAPPOLConfig",
+    "register",
+]

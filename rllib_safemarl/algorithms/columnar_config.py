@@ -86,9 +86,7 @@ class ColumnarConfig(AlgorithmConfig):
         self._set(report_per_agent=report_per_agent)
         return self._call(super().reporting, args, kwargs, "reporting")
 
-    def _call(
-        self, method: Callable[..., Any], args: tuple, kwargs: dict[str, Any], name: str
-    ) -> Any:
+    def _call(self, method: Callable[..., Any], args: tuple, kwargs: dict[str, Any], name: str) -> Any:
         """Call RLlib's method, refusing unknown names in our own words."""
         known = {p for cls in type(self).__mro__ for p in _parameters(cls.__dict__.get(name))}
         for key in kwargs:
@@ -117,9 +115,7 @@ class ColumnarConfig(AlgorithmConfig):
             if name in vars(self) or is_property or name in _SPECIAL_KEYS:
                 continue
             known = {k for k in vars(self) if not k.startswith("_")}
-            raise SafeMARLError(
-                f"{type(self).__name__} has no setting {key!r}.{nearest_name(key, known)}"
-            )
+            raise SafeMARLError(f"{type(self).__name__} has no setting {key!r}.{nearest_name(key, known)}")
 
     # Policies.
 
@@ -167,14 +163,11 @@ class ColumnarConfig(AlgorithmConfig):
     ) -> MultiRLModuleSpec:
         """RLlib's spec, with a module for every policy of the team and the team in its config."""
         if spaces is None or TEAM not in spaces:
-            return super().get_multi_rl_module_spec(
-                spaces=spaces, policy_dict=policy_dict, **kwargs
-            )
+            return super().get_multi_rl_module_spec(spaces=spaces, policy_dict=policy_dict, **kwargs)
         team: Team = spaces[TEAM]
         if policy_dict is None:
             policy_dict = {
-                policy: PolicySpec(None, *spaces[policy], {})
-                for policy in dict.fromkeys(team.policy_ids)
+                policy: PolicySpec(None, *spaces[policy], {}) for policy in dict.fromkeys(team.policy_ids)
             }
         spec = super().get_multi_rl_module_spec(spaces=spaces, policy_dict=policy_dict, **kwargs)
         spec.model_config = {**(spec.model_config or {}), TEAM: team}

@@ -37,9 +37,7 @@ def minibatches(
     steps = acting.shape[-1] // copies
     order = shuffled_steps(key, copy_ids, steps)
     offsets = np.arange(copies)[:, None]
-    rows = [
-        (order[:, share] * copies + offsets).ravel() for share in step_shares(steps, num_minibatches)
-    ]
+    rows = [(order[:, share] * copies + offsets).ravel() for share in step_shares(steps, num_minibatches)]
     (counts,) = sum_arrays(np.stack([acting[..., r].sum(-1) for r in rows]))
     for r, count in zip(rows, np.maximum(counts, 1.0), strict=True):
         yield torch.from_numpy(r).to(device), count

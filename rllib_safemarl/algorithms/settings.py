@@ -73,7 +73,5 @@ def at_least(bound: float, *, above: bool = False, none: bool = False) -> dict[s
 
 def describe(settings: Mapping[str, Setting]) -> str:
     """A Markdown table of settings."""
-    rows = [
-        f"| `{name}` | `{s.default}` | {s.unit} | {s.meaning} |" for name, s in settings.items()
-    ]
+    rows = [f"| `{name}` | `{s.default}` | {s.unit} | {s.meaning} |" for name, s in settings.items()]
     return "\n".join(["| setting | default | unit | meaning |", "|---|---|---|---|", *rows])

@@ -37,9 +37,7 @@ class ActionTransform:
         return np.clip(actions, self._low, self._high)
 
 
-def random_actions(
-    space: spaces.Space, shape: tuple[int, ...], generator: np.random.Generator
-) -> NDArray:
+def random_actions(space: spaces.Space, shape: tuple[int, ...], generator: np.random.Generator) -> NDArray:
     """Uniform actions of ``space`` for every element of ``shape``; unbounded parts are normal."""
     if isinstance(space, spaces.Discrete):
         return generator.integers(space.n, size=shape) + space.start

@@ -37,7 +37,8 @@ def generalised_advantages(
     Returns:
         ``[T, ...]`` advantages in the signal's units, discounted.
     """
-    advantages = signal + gamma * np.where(terminated, 0.0, next_values) - values
+    bootstrap = np.where(terminated, np.float32(0.0), next_values)
+    advantages: Array = signal + np.float32(gamma) * bootstrap - values
     keep = np.where(cut, 0.0, gamma * lambda_).astype(np.float32)
     for t in range(len(advantages) - 2, -1, -1):
         advantages[t] += keep[t] * advantages[t + 1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,9 +20,7 @@ def _splitmix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def shuffled_steps(
-    key: tuple[int, ...], copy_ids: NDArray[np.int64], num_steps: int
-) -> NDArray[np.intp]:
+def shuffled_steps(key: tuple[int, ...], copy_ids: NDArray[np.int64], num_steps: int) -> NDArray[np.intp]:
     """For every copy a permutation of its time steps, drawn from (key, copy) alone.
 
     Args:
@@ -43,4 +43,4 @@ def shuffled_steps(
 def step_shares(num_steps: int, num_minibatches: int) -> list[slice]:
     """Cut T shuffled steps into shares of sizes that differ by at most one."""
     bounds = np.linspace(0, num_steps, min(num_minibatches, num_steps) + 1).round().astype(int)
-    return [slice(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [slice(a, b) for a, b in itertools.pairwise(bounds)]

@@ -37,9 +37,7 @@ class RunningMoments:
         variance = np.where(some, np.maximum(squares / n - mean**2, 0.0), self.variance)
         share = np.where(some, count / (self.count + n), 0.0)
         shift = mean - self.mean
-        self.variance = (
-            (1 - share) * self.variance + share * variance + share * (1 - share) * shift**2
-        )
+        self.variance = (1 - share) * self.variance + share * variance + share * (1 - share) * shift**2
         self.mean = self.mean + share * shift
         self.count = np.minimum(self.count + np.where(some, count, 0.0), self.horizon)
 

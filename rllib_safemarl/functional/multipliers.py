@@ -67,9 +67,7 @@ class EpisodeCostEstimator:
         self._ended: deque[tuple[float, float]] = deque()
         self._open_steps = 0.0
 
-    def update(
-        self, cost_sum: Array, steps: float, ended_steps: float, ended: float
-    ) -> EpisodeCost:
+    def update(self, cost_sum: Array, steps: float, ended_steps: float, ended: float) -> EpisodeCost:
         """Take in a block.
 
         Args:

@@ -72,9 +72,7 @@ def complete_hops(num_agents: int) -> NDArray[np.int16]:
     return (1 - np.eye(num_agents)).astype(np.int16)
 
 
-def static_neighbours(
-    hops: NDArray[np.int16], kappa: float, max_neighbours: int | None = None
-) -> Neighbours:
+def static_neighbours(hops: NDArray[np.int16], kappa: float, max_neighbours: int | None = None) -> Neighbours:
     """Slots of the κ-hop neighbourhood on a fixed graph.
 
     Args:
@@ -101,9 +99,7 @@ def static_neighbours(
     )
 
 
-def moving_neighbours(
-    edges: NDArray[np.int32], kappa: float, max_neighbours: int
-) -> Neighbours:
+def moving_neighbours(edges: NDArray[np.int32], kappa: float, max_neighbours: int) -> Neighbours:
     """Slots of the κ-hop neighbourhood on a graph that changes with every step.
 
     Args:
@@ -149,9 +145,7 @@ def _first_of_each(
     none = np.iinfo(np.int64).max
     own = np.arange(num_agents)[:, None]
     span = int(hops.max(initial=0)) + 1
-    by_index = np.where(
-        (index >= 0) & (index != own), index.astype(np.int64) * span + hops, none
-    )
+    by_index = np.where((index >= 0) & (index != own), index.astype(np.int64) * span + hops, none)
     by_index.sort(-1)
     agent = by_index // span
     repeated = np.zeros(by_index.shape, bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -16,6 +17,27 @@ ACTIVATIONS = {
     "silu": nn.functional.silu,
     "linear": lambda x: x,
 }
+
+
+def forward_layers(
+    x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], activations: Sequence[str]
+) -> Tensor:
+    """Layers of M networks at once.
+
+    Args:
+        x: ``[M, B, in]``.
+        weights: ``[M, in, out]`` of each layer.
+        biases: ``[M, 1, out]`` of each layer.
+        activations: name of each layer's activation.
+
+    Returns:
+        ``[M, B, out]``.
+    """
+    for weight, bias, activation in zip(weights, biases, activations, strict=True):
+        x = torch.baddbmm(bias, x, weight)
+        if activation != "linear":
+            x = ACTIVATIONS[activation](x)
+    return x
 
 
 class StackedMLP(nn.Module):
@@ -43,11 +65,11 @@ class StackedMLP(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.activation = ACTIVATIONS[activation]
+        self._activations = [activation] * len(hiddens) + ["linear"]
         sizes = [input_size, *hiddens, output_size]
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        for layer, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
             gain = 1.0 if layer == len(sizes) - 2 else math.sqrt(2.0)
             weight = torch.empty(members, fan_in, fan_out)
             for member in weight:
@@ -65,9 +87,4 @@ class StackedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[M, B, input]`` to ``[M, B, output]``."""
-        last = len(self.weights) - 1
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = torch.baddbmm(bias, x, weight)
-            if layer < last:
-                x = self.activation(x)
-        return x
+        return forward_layers(x, list(self.weights), list(self.biases), self._activations)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rllib_safemarl.envs.vector import Observation, Step, VectorEnv
 from rllib_safemarl.functional.views import ViewBuilder
-from rllib_safemarl.rollout.actor import Acted, GroupActor
+from rllib_safemarl.rollout.actor import Acted, Actor
 from rllib_safemarl.rollout.checks import check_block
 from rllib_safemarl.rollout.columns import ColumnBatch, GroupColumns, ObservationColumns
 
@@ -72,7 +72,7 @@ class Collector:
     def collect(
         self,
         num_steps: int,
-        actors: Sequence[GroupActor],
+        actors: Sequence[Actor],
         explore: bool,
         generator: torch.Generator,
         weights_seq_no: int = 0,
@@ -84,22 +84,18 @@ class Collector:
         """
         assert self._now is not None, "reset() first"
         block = _Block(self.env, num_steps, self._now, self._alive)
-        with torch.no_grad():
+        with torch.inference_mode():
             for t in range(num_steps):
-                views = self.views(
-                    self._now.values, self._alive, self._now.positions, self._now.edges
-                )
-                acted = [actor.act(actor.group.pick(views), explore, generator) for actor in actors]
+                views = self.views(self._now.values, self._alive, self._now.positions, self._now.edges)
+                acted = [actor.act(views, explore, generator) for actor in actors]
                 step = self.env.step(env_actions(self.env, actors, acted))
-                block.write(t, actors, acted, step)
+                block.write(t, acted, step)
                 self._now, self._alive = step.observation, step.active
-        batch, endings = block.finish(self._copy_ids, self._lengths, weights_seq_no)
+        batch, endings = block.finish(actors, self._copy_ids, self._lengths, weights_seq_no)
         check_block(batch, self.env)
         return batch, self._sum_up(batch, endings)
 
-    def _sum_up(
-        self, batch: ColumnBatch, endings: Sequence[Mapping[str, float]]
-    ) -> list[Episode]:
+    def _sum_up(self, batch: ColumnBatch, endings: Sequence[Mapping[str, float]]) -> list[Episode]:
         """Episodes that ended in the block, and the running sums after it."""
         acted = batch.acted
         parts = np.concatenate([batch.reward[..., None], batch.cost, acted[..., None]], -1)
@@ -147,21 +143,17 @@ class Collector:
         self._lengths = np.array(state["lengths"])
 
 
-def env_actions(
-    env: VectorEnv, actors: Sequence[GroupActor], acted: Sequence[Acted]
-) -> dict[str, NDArray]:
-    """Actions per kind ``[N, A_kind, ...]`` from actions per group."""
+def env_actions(env: VectorEnv, actors: Sequence[Actor], acted: Sequence[Acted]) -> dict[str, NDArray]:
+    """Actions per kind ``[N, A_kind, ...]`` from actions per policy."""
     actions: dict[str, NDArray] = {}
     sizes = {kind.name: len(kind.agents) for kind in env.kinds}
     for actor, act in zip(actors, acted, strict=True):
-        group, chosen = actor.group, act.env_actions
-        if len(group.rows) == sizes[group.kind]:
-            actions[group.kind] = chosen
-            continue
-        if group.kind not in actions:
-            shape = (chosen.shape[0], sizes[group.kind], *chosen.shape[2:])
-            actions[group.kind] = np.zeros(shape, chosen.dtype)
-        actions[group.kind][:, group.rows] = chosen
+        by_copy = act.env_actions.swapaxes(0, 1)
+        chosen = by_copy.reshape(len(by_copy), -1, *by_copy.shape[3:])
+        if actor.kind not in actions:
+            shape = (len(chosen), sizes[actor.kind], *chosen.shape[2:])
+            actions[actor.kind] = np.empty(shape, chosen.dtype)
+        actions[actor.kind][:, actor.rows] = chosen
     return actions
 
 
@@ -175,12 +167,10 @@ class _Block:
         self.terminated = np.empty((steps, n, a), bool)
         self.truncated = np.empty((steps, n), bool)
         self.alive = np.empty((steps + 1, n, a), bool)
-        self.values = {
-            kind: np.empty((steps + 1, *v.shape), np.float32) for kind, v in first.values.items()
-        }
+        self.values = {kind: np.empty((steps + 1, *v.shape), np.float32) for kind, v in first.values.items()}
         self.positions = self._like(first.positions, steps)
         self.edges = self._like(first.edges, steps)
-        self.groups: dict[str, dict[str, NDArray]] = {}
+        self.actors: list[dict[str, NDArray]] = []
         self.endings: list[tuple[int, Any]] = []
         self._observe(0, first, alive)
 
@@ -197,27 +187,45 @@ class _Block:
             self.edges[t] = observation.edges
         self.alive[t] = alive
 
-    def write(
-        self, t: int, actors: Sequence[GroupActor], acted: Sequence[Acted], step: Step
-    ) -> None:
+    def _like_acted(self, act: Acted) -> dict[str, NDArray]:
+        """Columns ``[P, T, N, G, ...]`` for what an actor returns."""
+        values = {"actions": act.actions, "inputs": act.inputs, "log_prob": act.log_prob}
+        return {
+            name: np.empty((len(v), len(self.reward), *v.shape[1:]), v.dtype)
+            for name, v in values.items()
+            if v is not None
+        }
+
+    def write(self, t: int, acted: Sequence[Acted], step: Step) -> None:
         """Enter step t."""
-        for actor, act in zip(actors, acted, strict=True):
-            columns = self.groups.setdefault(actor.group.policy, {})
-            for name in ("actions", "inputs", "log_prob"):
-                value = getattr(act, name)
-                if value is None:
-                    continue
-                if name not in columns:
-                    columns[name] = np.empty((len(self.reward), *value.shape), value.dtype)
-                columns[name][t] = value
+        if not self.actors:
+            self.actors = [self._like_acted(act) for act in acted]
+        for columns, act in zip(self.actors, acted, strict=True):
+            for name, column in columns.items():
+                column[:, t] = getattr(act, name)
         self.reward[t], self.cost[t] = step.reward, step.cost
         self.terminated[t], self.truncated[t] = step.terminated, step.truncated
         self._observe(t + 1, step.observation, step.active)
         if step.ending is not None:
             self.endings.append((t, step.ending))
 
+    def _groups(self, actors: Sequence[Actor]) -> dict[str, GroupColumns]:
+        return {
+            group.policy: GroupColumns(
+                columns["actions"][p],
+                columns["log_prob"][p] if "log_prob" in columns else None,
+                columns["inputs"][p] if "inputs" in columns else None,
+            )
+            for actor, columns in zip(actors, self.actors, strict=True)
+            for p, group in enumerate(actor.groups)
+        }
+
     def finish(
-        self, copy_ids: NDArray[np.int64], lengths: NDArray[np.int64], weights_seq_no: int
+        self,
+        actors: Sequence[Actor],
+        copy_ids: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        weights_seq_no: int,
     ) -> tuple[ColumnBatch, list[dict[str, float]]]:
         """The finished columns and each ending's metrics; ``lengths [N]`` are brought up to date."""
         steps, copies = self.truncated.shape
@@ -236,10 +244,7 @@ class _Block:
         observations = ObservationColumns(self.values, self.alive, self.positions, self.edges)
         batch = ColumnBatch(
             observations=observations,
-            groups={
-                policy: GroupColumns(c["actions"], c.get("log_prob"), c.get("inputs"))
-                for policy, c in self.groups.items()
-            },
+            groups=self._groups(actors),
             reward=self.reward,
             cost=self.cost,
             terminated=self.terminated,
@@ -254,9 +259,7 @@ class _Block:
         )
         return batch, metrics
 
-    def _final(
-        self, observations: ObservationColumns, final_step: NDArray[np.intp]
-    ) -> ObservationColumns:
+    def _final(self, observations: ObservationColumns, final_step: NDArray[np.intp]) -> ObservationColumns:
         """Final observations; an agent is alive in its own if it acted and did not terminate."""
         if not self.endings:
             return observations[:0, 0]

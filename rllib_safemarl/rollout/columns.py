@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
@@ -45,12 +46,12 @@ class GroupColumns:
 
     Attributes:
         actions: ``[T, N, G, ...]`` as the policy chose them, before they are scaled for the environment.
-        log_prob: ``[T, N, G]`` of those actions, in nats.
+        log_prob: ``[T, N, G]`` of those actions, in nats, or ``None`` where they follow from inputs.
         inputs: ``[T, N, G, P]`` distribution inputs, or ``None`` where the module gives none.
     """
 
     actions: NDArray
-    log_prob: Float
+    log_prob: Float | None
     inputs: Float | None
 
 
@@ -126,7 +127,7 @@ class ColumnBatch:
             groups={
                 policy: GroupColumns(
                     group.actions[:, part],
-                    group.log_prob[:, part],
+                    None if group.log_prob is None else group.log_prob[:, part],
                     None if group.inputs is None else group.inputs[:, part],
                 )
                 for policy, group in self.groups.items()
@@ -141,7 +142,7 @@ class ColumnBatch:
     def shards(self, count: int) -> list[ColumnBatch]:
         """Split along copies into ``count`` parts whose sizes differ by at most one copy."""
         bounds = np.linspace(0, self.copies, count + 1).round().astype(int)
-        return [self.select_copies(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        return [self.select_copies(a, b) for a, b in itertools.pairwise(bounds)]
 
 
 def join_copies(batches: Sequence[ColumnBatch]) -> ColumnBatch:
@@ -178,7 +179,8 @@ def _join_at(parts: list[Any], axis: int) -> Any:
     if isinstance(first, Mapping):
         return {key: _join_at([part[key] for part in parts], axis) for key in first}
     if is_dataclass(first):
-        return type(first)(
+        make: Any = type(first)
+        return make(
             **{
                 field.name: _join_at([getattr(part, field.name) for part in parts], axis)
                 for field in fields(first)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from ray.rllib.utils.metrics import (
     EPISODE_AGENT_RETURN_MEAN,
     EPISODE_AGENT_STEPS,
@@ -40,34 +41,41 @@ AGENT_EPISODE_COSTS_MEAN = "agent_episode_costs_mean"
 
 
 class EpisodeMetrics:
-    """Logs episodes and steps of one env runner.
+    """Means over the last episodes of one env runner, and counts of its steps.
 
-    Episode costs are undiscounted sums, over all constraints where there are several (then each also
-    stands under ``episode_costs_mean/<name>``). ``episode_cost_max_agent`` is the largest over agents of
-    the mean over the window's episodes.
+    Costs of an episode are undiscounted sums, over all constraints where there are several (then each
+    also stands under ``episode_costs_mean/<name>``). ``episode_cost_max_agent`` is the largest over agents
+    of the mean over episodes. Until an episode has ended, all are NaN.
+
+    Args:
+        metrics: the runner's logger.
+        team: the team.
+        groups: its policies.
+        window: mean over so many episodes, those of earlier iterations included.
+        per_agent: report every agent also above 16.
     """
 
     def __init__(
-        self, metrics: MetricsLogger, team: Team, groups: Sequence[Group], window: int, per_agent: bool
+        self,
+        metrics: MetricsLogger,
+        team: Team,
+        groups: Sequence[Group],
+        window: int,
+        per_agent: bool,
     ) -> None:
         self._metrics = metrics
         self._team = team
         self._groups = groups
-        self._window = window
         self._names = [str(agent) for agent in team.agents]
         self._per_agent = per_agent or len(self._names) <= AGENTS_WITH_OWN_POLICY
-        self._agent_costs: deque[np.ndarray] = deque(maxlen=window)
+        self.episodes: deque[Episode] = deque(maxlen=window)
 
     def log_steps(self, batch: ColumnBatch) -> None:
         """Count the steps of a block."""
         log = self._metrics.log_value
-        log(NUM_ENV_STEPS_SAMPLED, batch.env_steps(), reduce="sum")
-        log(
-            NUM_ENV_STEPS_SAMPLED_LIFETIME,
-            batch.env_steps(),
-            reduce="lifetime_sum",
-            with_throughput=True,
-        )
+        steps = batch.env_steps()
+        log(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
+        log(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum", with_throughput=True)
         acted = batch.acted.sum((0, 1))
         per_agent = (
             dict(zip(self._names, acted.tolist(), strict=True))
@@ -83,67 +91,73 @@ class EpisodeMetrics:
                 log((once, name), count, reduce="sum")
                 log((lifetime, name), count, reduce="lifetime_sum")
 
-    def log_episodes(self, episodes: Sequence[Episode]) -> None:
-        """Enter finished episodes."""
-        log = self._metrics.log_value
-        log(NUM_EPISODES, len(episodes), reduce="sum")
-        log(NUM_EPISODES_LIFETIME, len(episodes), reduce="lifetime_sum")
-        for episode in episodes:
-            self._log_episode(episode)
-        if self._agent_costs:
-            worst = np.mean(self._agent_costs, axis=0).max(initial=0.0)
-            log(EPISODE_COST_MAX_AGENT, float(worst), window=1)
+    def add(self, episodes: Sequence[Episode]) -> None:
+        """Take in finished episodes."""
+        self._metrics.log_value(NUM_EPISODES, len(episodes), reduce="sum")
+        self._metrics.log_value(NUM_EPISODES_LIFETIME, len(episodes), reduce="lifetime_sum")
+        self.episodes.extend(episodes)
 
-    def _log_episode(self, episode: Episode) -> None:
-        total = float(episode.returns.sum())
-        means = {
-            EPISODE_RETURN_MEAN: total,
-            EPISODE_LEN_MEAN: episode.length,
-            EPISODE_TEAM_RETURN_MEAN: float(episode.returns.mean()),
-            EPISODE_AGENT_RETURN_MEAN: self._over_agents(episode.returns),
-            EPISODE_AGENT_STEPS: self._over_agents(episode.agent_steps),
-            EPISODE_MODULE_RETURN_MEAN: {
-                g.policy: float(episode.returns[g.agents].sum()) for g in self._groups
-            },
+    def log_window(self) -> None:
+        """Log the means over the window; called once whenever metrics are fetched."""
+        for key, value in _flat(self._means()):
+            self._metrics.log_value(key, value, window=1)
+
+    def _means(self) -> dict[str, Any]:
+        agents, costs = len(self._names), len(self._team.cost_names)
+        returns = _stack([e.returns for e in self.episodes], (agents,))
+        lengths = np.array([float(e.length) for e in self.episodes] or [np.nan])
+        steps = _stack([e.agent_steps for e in self.episodes], (agents,))
+        total = returns.sum(1)
+        means: dict[str, Any] = {
+            EPISODE_RETURN_MEAN: total.mean(),
+            EPISODE_RETURN_MIN: total.min(),
+            EPISODE_RETURN_MAX: total.max(),
+            EPISODE_LEN_MEAN: lengths.mean(),
+            EPISODE_LEN_MIN: lengths.min(),
+            EPISODE_LEN_MAX: lengths.max(),
+            EPISODE_TEAM_RETURN_MEAN: returns.mean(),
+            EPISODE_AGENT_RETURN_MEAN: self._over_agents(returns.mean(0)),
+            EPISODE_AGENT_STEPS: self._over_agents(steps.mean(0)),
+            EPISODE_MODULE_RETURN_MEAN: {g.policy: returns[:, g.agents].sum(1).mean() for g in self._groups},
         }
-        if self._team.cost_names:
-            means |= self._costs(episode)
-        means |= {f"{name}_mean": value for name, value in episode.metrics.items()}
-        self._metrics.log_dict(means, window=self._window)
-        for reduce, length, ret in (
-            ("min", EPISODE_LEN_MIN, EPISODE_RETURN_MIN),
-            ("max", EPISODE_LEN_MAX, EPISODE_RETURN_MAX),
-        ):
-            self._metrics.log_dict(
-                {length: episode.length, ret: total}, reduce=reduce, window=self._window
-            )
+        if costs:
+            per_cost = _stack([e.costs for e in self.episodes], (agents, costs))
+            means |= self._costs(per_cost.mean(0))
+        if self.episodes:
+            for name in self.episodes[-1].metrics:
+                values = [e.metrics[name] for e in self.episodes if name in e.metrics]
+                means[f"{name}_mean"] = np.mean(values)
+        return means
 
-    def _costs(self, episode: Episode) -> dict:
-        agent_costs = episode.costs.sum(-1)
-        self._agent_costs.append(agent_costs)
+    def _costs(self, mean: NDArray[np.float64]) -> dict[str, Any]:
+        """Cost metrics from ``[A, C]`` mean costs per episode."""
+        per_agent = mean.sum(1)
         costs = {
-            EPISODE_COST_MEAN: float(agent_costs.mean()),
-            AGENT_EPISODE_COSTS_MEAN: self._over_agents(agent_costs),
+            EPISODE_COST_MEAN: per_agent.mean(),
+            EPISODE_COST_MAX_AGENT: per_agent.max(),
+            AGENT_EPISODE_COSTS_MEAN: self._over_agents(per_agent),
         }
-        if len(self._team.cost_names) > 1:
-            per_name = episode.costs.mean(0).tolist()
-            costs[EPISODE_COSTS_MEAN] = dict(zip(self._team.cost_names, per_name, strict=True))
+        if mean.shape[1] > 1:
+            names = self._team.cost_names
+            costs[EPISODE_COSTS_MEAN] = dict(zip(names, mean.mean(0), strict=True))
         return costs
 
-    def get_state(self) -> list[np.ndarray]:
-        """The window of agents' costs."""
-        return list(self._agent_costs)
-
-    def set_state(self, state: Sequence[np.ndarray]) -> None:
-        """Take over a window of :meth:`get_state`."""
-        self._agent_costs = deque(state, maxlen=self._window)
-
-    def _over_agents(self, values: np.ndarray) -> dict[str, float]:
+    def _over_agents(self, values: NDArray[np.float64]) -> dict[str, float]:
         if self._per_agent:
-            return dict(zip(self._names, values.tolist(), strict=True))
-        return {"mean": float(values.mean()), "min": float(values.min()), "max": float(values.max())}
+            return dict(zip(self._names, values, strict=True))
+        return {"mean": values.mean(), "min": values.min(), "max": values.max()}
 
 
-def smoothing_window(episodes: int, num_runners: int) -> int:
-    """Episodes each of several runners averages over, so that together they make the window."""
-    return max(1, math.ceil(episodes / max(1, num_runners)))
+def _stack(rows: Sequence[NDArray], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Rows ``[E, ...]`` as floats, one of NaN where there is none."""
+    return np.stack(rows).astype(float) if rows else np.full((1, *shape), np.nan)
+
+
+def _flat(tree: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], float]]:
+    leaves = []
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            leaves += _flat(value, (*path, key))
+        else:
+            leaves.append(((*path, key), float(value)))
+    return leaves

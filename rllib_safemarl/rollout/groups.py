@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,9 +56,7 @@ class Team:
         )
 
 
-def describe_team(
-    env: VectorEnv, mapping: Callable[..., str] | None, agent_graph: Any = None
-) -> Team:
+def describe_team(env: VectorEnv, mapping: Callable[..., str] | None, agent_graph: Any = None) -> Team:
     """The team of an environment.
 
     Args:
@@ -99,9 +97,8 @@ class Group:
     observation_space: spaces.Space
     action_space: spaces.Space
 
-    def pick(self, per_kind: Mapping[str, NDArray]) -> NDArray:
-        """The group's rows ``[..., G, D]`` of kind → ``[..., A_kind, D]``."""
-        columns = per_kind[self.kind]
+    def pick(self, columns: NDArray) -> NDArray:
+        """The group's rows ``[..., G, D]`` of its kind's columns ``[..., A_kind, D]``."""
         if len(self.rows) == columns.shape[-2]:
             return columns
         if len(self.rows) == 1:
@@ -189,11 +186,7 @@ def make_groups(team: Team, views: ViewBuilder, own_spaces: bool) -> tuple[Group
 def _module_space(kind: Kind, views: ViewBuilder, own_spaces: bool) -> spaces.Space:
     if views.slots == 0:
         ranked_box = isinstance(kind.observation_space, spaces.Box)
-        return (
-            kind.observation_space
-            if own_spaces or ranked_box
-            else flat_space(kind.observation_space)
-        )
+        return kind.observation_space if own_spaces or ranked_box else flat_space(kind.observation_space)
     size = views.layouts[kind.name].size
     return spaces.Box(-np.inf, np.inf, (size,), np.float32)
 

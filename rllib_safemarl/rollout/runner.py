@@ -18,10 +18,10 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, SAMPLE_TIMER
 
 from rllib_safemarl.envs.vector import VectorEnv
 from rllib_safemarl.errors import SafeMARLError
-from rllib_safemarl.rollout.actor import GroupActor
+from rllib_safemarl.rollout.actor import make_actors
 from rllib_safemarl.rollout.collector import Collector, Episode
 from rllib_safemarl.rollout.columns import ColumnBatch
-from rllib_safemarl.rollout.episode_metrics import EpisodeMetrics, smoothing_window
+from rllib_safemarl.rollout.episode_metrics import EpisodeMetrics
 from rllib_safemarl.rollout.groups import TEAM, Team, describe_team, make_groups, make_views
 from rllib_safemarl.rollout.make_env import make_vector_env
 
@@ -43,7 +43,7 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         **kwargs: Any,
     ) -> None:
         super().__init__(config=config, **kwargs)
-        self.worker_index = self.worker_index or 0
+        self.worker_index: int = kwargs.get("worker_index") or 0
         self._env_creator = env_creator
         self._spaces = spaces
         self._weights_seq_no = 0
@@ -77,22 +77,18 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         self.groups = make_groups(team, views, self.config.has_own_modules)
         spec = self.config.get_multi_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
         self.module = spec.build()
-        self._actors = [
-            GroupActor(
-                group,
-                self.module[group.policy],
-                self.config.normalize_actions,
-                self.config.clip_actions,
-            )
-            for group in self.groups
-        ]
-        runners = self.config.num_env_runners
+        self._actors = make_actors(
+            self.groups, self.module, self.config.normalize_actions, self.config.clip_actions
+        )
+        # Several runners together make up the window; an evaluation averages over all it ran.
+        episodes = (
+            self.config.evaluation_duration
+            if self.config.in_evaluation and isinstance(self.config.evaluation_duration, int)
+            else self.config.metrics_num_episodes_for_smoothing
+        )
+        window = max(1, -(-episodes // max(1, self.config.num_env_runners)))
         self._episode_metrics = EpisodeMetrics(
-            self.metrics,
-            team,
-            self.groups,
-            smoothing_window(self.config.metrics_num_episodes_for_smoothing, runners),
-            self.config.report_per_agent,
+            self.metrics, team, self.groups, window, self.config.report_per_agent
         )
         if self.env is not None:
             first_copy = max(0, self.worker_index - 1) * self.env.num_copies
@@ -173,9 +169,7 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
 
     def _collect(self, steps: int, explore: bool) -> tuple[ColumnBatch, list[Episode]]:
         assert self._collector is not None
-        return self._collector.collect(
-            steps, self._actors, explore, self._generator, self._weights_seq_no
-        )
+        return self._collector.collect(steps, self._actors, explore, self._generator, self._weights_seq_no)
 
     def _sample_episodes(self, num_episodes: int, explore: bool) -> list[ColumnBatch]:
         assert self._collector is not None
@@ -183,6 +177,7 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         quota = np.full(copies, num_episodes // copies)
         quota[: num_episodes % copies] += 1
         self._collector.reset(self._draw_seed("environment"))
+        self._episode_metrics.episodes.clear()
         batches = []
         while quota.any():
             batch, episodes = self._collect(EVALUATION_STEPS, explore)
@@ -199,12 +194,10 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
     def _log(self, batch: ColumnBatch, episodes: Sequence[Episode]) -> None:
         self.num_env_steps_sampled_lifetime += batch.env_steps()
         self._episode_metrics.log_steps(batch)
-        self._episode_metrics.log_episodes(episodes)
+        self._episode_metrics.add(episodes)
         self.metrics.log_value(WEIGHTS_SEQ_NO, self._weights_seq_no, window=1)
 
-    def sample_with_weights(
-        self, weights: Any, weights_seq_no: int
-    ) -> tuple[ColumnBatch, Any]:
+    def sample_with_weights(self, weights: Any, weights_seq_no: int) -> tuple[ColumnBatch, Any]:
         """Take over weights, sample one iteration's share, and return it with the metrics.
 
         One remote call instead of two, so that what is sampled is on-policy by construction.
@@ -214,7 +207,8 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         return batch, self.get_metrics()
 
     def get_metrics(self) -> Any:
-        """Metrics since the last call."""
+        """Counts since the last call, and means over the last episodes."""
+        self._episode_metrics.log_window()
         return self.metrics.reduce()
 
     # State.
@@ -246,7 +240,7 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
             state[COLLECTOR] = {
                 "generator": self._generator.get_state().numpy(),
                 "collector": self._collector.get_state() if self._collector else None,
-                "metrics": self._episode_metrics.get_state(),
+                "episodes": list(self._episode_metrics.episodes),
             }
         return state
 
@@ -260,6 +254,8 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
                     weights = ray.get(weights)
                 assert self.module is not None
                 self.module.set_state(weights)
+                for actor in self._actors:
+                    actor.refresh()
             if seq_no > 0:
                 self._weights_seq_no = seq_no
         if NUM_ENV_STEPS_SAMPLED_LIFETIME in state:
@@ -269,7 +265,8 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
 
     def _restore_episodes(self, state: dict[str, Any]) -> None:
         self._generator.set_state(torch.from_numpy(np.array(state["generator"])))
-        self._episode_metrics.set_state(state["metrics"])
+        self._episode_metrics.episodes.clear()
+        self._episode_metrics.episodes.extend(state["episodes"])
         if self._collector is not None and state["collector"] is not None:
             self._collector.set_state(state["collector"])
 

@@ -25,12 +25,18 @@ from rllib_safemarl.rollout.columns import ColumnBatch, join_copies
 
 
 class ConstrainedPolicyOptimization(PPO):
-    """Sample columns, update the team, send the weights."""
+    """Sample columns, update the team, send the weights.
+
+    Attributes:
+        config_class: the preset's config.
+    """
+
+    config_class: type[ConstrainedConfig] = ConstrainedConfig
 
     @classmethod
     def get_default_config(cls) -> ConstrainedConfig:
-        """The core's config, as no preset changes it."""
-        return ConstrainedConfig()
+        """The preset."""
+        return cls.config_class()
 
     def training_step(self) -> None:
         """One batch through sampling, learning and weight sync."""

@@ -24,8 +24,8 @@ def _is_limit(value: Any) -> bool:
     return value is None or (is_number(value) and value >= 0)
 
 
-_HOPS = {"accepts": is_radius, "expected": "a whole number of at least 0, or inf"}
-_HOPS_OR_NONE = {
+_HOPS: dict[str, Any] = {"accepts": is_radius, "expected": "a whole number of at least 0, or inf"}
+_HOPS_OR_NONE: dict[str, Any] = {
     "accepts": lambda value: value is None or is_radius(value),
     "expected": "a whole number of at least 0, inf, or None",
 }
@@ -34,12 +34,8 @@ CONSTRAINED_SETTINGS: dict[str, Setting] = {
     **COLUMNAR_SETTINGS,
     # Who is seen.
     "kappa": Setting(1, "hops", "radius of the views of policies and critics", **_HOPS),
-    "policy_hops": Setting(
-        None, "hops", "radius of the policies' views; None takes kappa", **_HOPS_OR_NONE
-    ),
-    "critic_hops": Setting(
-        None, "hops", "radius of the critics' views; None takes kappa", **_HOPS_OR_NONE
-    ),
+    "policy_hops": Setting(None, "hops", "radius of the policies' views; None takes kappa", **_HOPS_OR_NONE),
+    "critic_hops": Setting(None, "hops", "radius of the critics' views; None takes kappa", **_HOPS_OR_NONE),
     "reward_scope": Setting(
         "team",
         "-",
@@ -60,18 +56,14 @@ CONSTRAINED_SETTINGS: dict[str, Setting] = {
         "whose ratios enter the factor M: all agents', those of agents within critic_hops, or none",
         **one_of("all", "neighbourhood", "none"),
     ),
-    "factor_clip": Setting(
-        2.0, "-", "M stays within [1 / factor_clip, factor_clip]", **at_least(1.0)
-    ),
+    "factor_clip": Setting(2.0, "-", "M stays within [1 / factor_clip, factor_clip]", **at_least(1.0)),
     "target_kl": Setting(
         None,
         "nats",
         "a policy's update stops before an epoch once KL(old ‖ new) exceeds it; None never stops",
         **at_least(0.0, above=True, none=True),
     ),
-    "critic_lr": Setting(
-        None, "-", "learning rate of the critics, or a schedule; None takes lr"
-    ),
+    "critic_lr": Setting(None, "-", "learning rate of the critics, or a schedule; None takes lr"),
     "critic_hiddens": Setting(
         None, "units", "hidden layers of the critics; None takes the policies' fcnet_hiddens"
     ),
@@ -251,7 +243,7 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         """An actor built by RLlib's PPO catalog; critics are ours and live in the learner."""
         from ray.rllib.algorithms.ppo.ppo_catalog import PPOCatalog
 
-        from rllib_safemarl.algorithms.constrained.rl_module import ActorRLModule
+        from rllib_safemarl.rollout.rl_module import ActorRLModule
 
         return RLModuleSpec(module_class=ActorRLModule, catalog_class=PPOCatalog)
 
@@ -261,27 +253,18 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
 
         return ConstrainedLearner
 
-    @property
-    def _model_config_auto_includes(self) -> dict[str, Any]:
-        """A policy starts close to its mean action 0, with a standard deviation of its own."""
-        return super()._model_config_auto_includes | {
-            "free_log_std": True,
-            "head_fcnet_kernel_initializer": "orthogonal_",
-            "head_fcnet_kernel_initializer_kwargs": {"gain": 0.01},
-        }
-
     def validate(self) -> None:
         """PPO's checks and ours."""
-        size, self.minibatch_size = self.minibatch_size, None
+        size = self.minibatch_size
+        # PPO compares it with environment steps; ours are agent steps, of which there are more.
+        vars(self)["minibatch_size"] = None
         super().validate()
-        self.minibatch_size = size
+        vars(self)["minibatch_size"] = size
         if size is not None and (not isinstance(size, int) or size < 1):
             raise SafeMARLError(f"minibatch_size={size!r} must be a whole number of agent steps, or None.")
         if self.use_kl_loss:
-            raise SafeMARLError(
-                "use_kl_loss=True has no meaning here: bound the step by target_kl instead."
-            )
-        if self.multiplier != "none" and self.cost_limit is None and not False:
+            raise SafeMARLError("use_kl_loss=True has no meaning here: bound the step by target_kl instead.")
+        if self.multiplier != "none" and self.cost_limit is None:
             raise SafeMARLError(
                 f"{type(self).__name__} needs a limit: .safety(cost_limit=…), undiscounted cost per episode "
                 "and agent, or .safety(multiplier='none') to run it unconstrained."

@@ -96,9 +96,7 @@ class CriticStack:
         parameters = list(self.net.parameters())
         loss = torch.zeros(())
         for epoch in range(num_epochs):
-            for rows, count in minibatches(
-                (*key, epoch), copy_ids, num_minibatches, acting, views.device
-            ):
+            for rows, count in minibatches((*key, epoch), copy_ids, num_minibatches, acting, views.device):
                 x = views.index_select(1, rows).reshape(policies, -1, size)
                 error = self.net(self._repeat(x)).squeeze(-1)
                 error = (error - goal.index_select(1, rows).flatten(1)).square()
@@ -114,9 +112,7 @@ class CriticStack:
                 optimizer.step()
         return float(loss.detach()) / mask.shape[0]
 
-    def _normalised(
-        self, returns: NDArray[np.float32], mask: NDArray[np.bool_]
-    ) -> NDArray[np.float32]:
+    def _normalised(self, returns: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Targets ``[P * (1 + C), T * N, G]`` after the normalisers took them in."""
         flat = returns.reshape(mask.shape)
         kept = np.where(mask, flat, 0.0).astype(np.float64)

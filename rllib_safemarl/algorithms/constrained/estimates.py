@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rllib_safemarl.algorithms.constrained.critics import CriticStack
 from rllib_safemarl.functional.advantages import generalised_advantages
 from rllib_safemarl.functional.neighbourhoods import Neighbours
-from rllib_safemarl.rollout.columns import ColumnBatch, ObservationColumns
 from rllib_safemarl.functional.views import ViewBuilder
+from rllib_safemarl.rollout.columns import ColumnBatch, ObservationColumns
 from rllib_safemarl.rollout.groups import Group
 
 Float = NDArray[np.float32]
@@ -36,9 +36,7 @@ class GroupEstimates:
     returns: Float
 
 
-def critic_views(
-    batch: ColumnBatch, views: ViewBuilder
-) -> tuple[dict[str, Float], dict[str, Float]]:
+def critic_views(batch: ColumnBatch, views: ViewBuilder) -> tuple[dict[str, Float], dict[str, Float]]:
     """Views of all moments kind → ``[T + 1, N, A_kind, V]`` and of final ones kind → ``[M, …]``."""
 
     def build(columns: ObservationColumns) -> dict[str, Float]:
@@ -69,7 +67,7 @@ def estimate(
         lambda_: GAE's λ.
         device: where the critics live.
     """
-    shown, final = ([group.pick(views) for group in groups] for views in moments)
+    shown, final = ([group.pick(views[group.kind]) for group in groups] for views in moments)
     steps, copies, agents = batch.steps, batch.copies, shown[0].shape[2]
     rows = [s.reshape(-1, s.shape[-1]) for s in shown]
     last = [f.reshape(-1, f.shape[-1]) for f in final]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.utils.metrics import ALL_MODULES
@@ -65,9 +65,7 @@ class ConstrainedLearner(TorchLearner):
         self._policy_views = make_views(team, config.policy_radius, config.max_neighbours)
         same = config.critic_radius == config.policy_radius
         self._critic_views = (
-            self._policy_views
-            if same
-            else make_views(team, config.critic_radius, config.max_neighbours)
+            self._policy_views if same else make_views(team, config.critic_radius, config.max_neighbours)
         )
         self.groups = make_groups(team, self._policy_views, config.has_own_modules)
         self._policies = {g.policy: TrainablePolicy(g, self.module[g.policy]) for g in self.groups}
@@ -188,9 +186,7 @@ class ConstrainedLearner(TorchLearner):
         log_estimates(self.metrics, batch, self.groups, estimates, self.constraints, self.team)
         return estimates
 
-    def _update_policies(
-        self, batch: ColumnBatch, estimates: dict[str, GroupEstimates]
-    ) -> None:
+    def _update_policies(self, batch: ColumnBatch, estimates: dict[str, GroupEstimates]) -> None:
         factor = SequentialFactor(batch, self.config, self._critic_views, self._device)
         views = None
         if self._policy_views is not self._critic_views:
@@ -201,7 +197,7 @@ class ConstrainedLearner(TorchLearner):
             group = self.groups[g]
             if not self.should_module_be_updated(group.policy):
                 continue
-            seen = estimates[group.policy].views[:-1] if views is None else group.pick(views)
+            seen = estimates[group.policy].views[:-1] if views is None else group.pick(views[group.kind])
             data = policy_data(self._policies[group.policy], batch, seen, self._device)
             advantage = self._advantage(group, data, estimates[group.policy])
             result = clipped_update(
@@ -226,16 +222,15 @@ class ConstrainedLearner(TorchLearner):
         """A_λ ``[T * N, G]``, normalised once over all learners' acting rows."""
         advantages = torch.from_numpy(np.ascontiguousarray(estimates.advantages)).to(self._device)
         multipliers = torch.from_numpy(self.constraints.multipliers[group.agents]).to(advantages)
-        combined = constrained_advantage(
-            advantages[0], advantages[1:].movedim(0, -1), multipliers
-        ).flatten(0, 1)
-        kept = (combined * data.mask).double()
-        total, squares, count = sum_arrays(
-            float(kept.sum()), float(kept.square().sum()), float(data.mask.sum())
+        combined = constrained_advantage(advantages[0], advantages[1:].movedim(0, -1), multipliers).flatten(
+            0, 1
         )
+        kept = (combined * data.mask).double()
+        sums = sum_arrays(float(kept.sum()), float(kept.square().sum()), float(data.mask.sum()))
+        total, squares, count = (float(x) for x in sums)
         mean = total / max(count, 1.0)
-        deviation = np.sqrt(max(squares / max(count, 1.0) - mean**2, 0.0))
-        return (combined - float(mean)) / float(max(deviation, 1e-8))
+        variance = squares / max(count, 1.0) - mean**2
+        return (combined - mean) / max(math.sqrt(max(variance, 0.0)), 1e-8)
 
     def _step_settings(self, policy: str, batch: ColumnBatch, agents: int) -> StepSettings:
         config = self.config.get_config_for_module(policy)

@@ -35,7 +35,11 @@ def log_estimates(
         for c, name in enumerate(team.cost_names):
             multipliers = constraints.multipliers[group.agents, c]
             log((group.policy, "multiplier", name), float(multipliers.mean()), window=1)
-        log((group.policy, NUM_MODULE_STEPS_TRAINED_LIFETIME), int(acted.sum()), reduce="lifetime_sum")
+        log(
+            (group.policy, NUM_MODULE_STEPS_TRAINED_LIFETIME),
+            int(acted.sum()),
+            reduce="lifetime_sum",
+        )
     if constraints.estimate is not None and team.cost_names:
         log((ALL_MODULES, "multiplier_mean"), float(constraints.multipliers.mean()), window=1)
         log((ALL_MODULES, "multiplier_max"), float(constraints.multipliers.max()), window=1)

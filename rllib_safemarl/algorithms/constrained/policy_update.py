@@ -177,9 +177,7 @@ def clipped_update(
         for rows, count in minibatches(
             (*key, epoch), copy_ids, settings.num_minibatches, acting, data.views.device
         ):
-            losses.append(
-                _surrogate_loss(policy, data, advantage, weights, rows, count, settings)
-            )
+            losses.append(_surrogate_loss(policy, data, advantage, weights, rows, float(count), settings))
             optimizer.zero_grad(set_to_none=True)
             losses[-1].backward()
             sum_gradients(policy.parameters)

@@ -58,9 +58,7 @@ class SequentialFactor:
         if self._scope is not None:
             return sequential_factor(self._log_ratios, self._scope[group.agents], self._clip)
         assert self._index is not None
-        return moving_sequential_factor(
-            self._log_ratios, self._index[:, group.agents], self._clip
-        )
+        return moving_sequential_factor(self._log_ratios, self._index[:, group.agents], self._clip)
 
     def record(self, group: Group, log_ratio: Tensor) -> None:
         """Enter an updated group's log ratios ``[T * N, G]``."""

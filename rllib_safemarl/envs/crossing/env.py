@@ -119,7 +119,7 @@ class CrossingVectorEnv(VectorEnv):
         self.layout = make_layout(config.layout, config.n_agents)
         way = np.linalg.norm(self.layout.goals - self.layout.starts, axis=1).max()
         straight = way / (config.top_speed * config.step_seconds)
-        self.time_limit = config.time_limit or math.ceil(20 + 1.5 * straight)
+        self.time_limit: int = config.time_limit or math.ceil(20 + 1.5 * straight)
         span = way + 2.0 * TILE_SPACING
         high = np.array([span, span, config.top_speed, config.top_speed, span, span], np.float32)
         self.kinds = (
@@ -134,9 +134,7 @@ class CrossingVectorEnv(VectorEnv):
         # Beyond this reach no pair can be in danger, even closing at twice the top speed.
         braking = (2.0 * config.top_speed) ** 2 / (4.0 * config.acceleration)
         self._danger_reach = 2.0 * config.radius + braking + config.clearance
-        self._graph = (
-            self._static_graph() if config.graph == "static" else AgentGraph(degree=self._degree)
-        )
+        self._graph = self._static_graph() if config.graph == "static" else AgentGraph(degree=self._degree)
         self._seed = 0
         shape = (num_copies, config.n_agents, 2)
         self.positions, self.velocities = np.zeros(shape), np.zeros(shape)
@@ -220,9 +218,7 @@ class CrossingVectorEnv(VectorEnv):
         self._least_margins[copies] = np.inf
         self._ways[copies] = self._free_way(self.positions[copies], copies)
 
-    def _end(
-        self, copies: NDArray[np.intp], last: Observation, reached: NDArray[np.bool_]
-    ) -> Ending:
+    def _end(self, copies: NDArray[np.intp], last: Observation, reached: NDArray[np.bool_]) -> Ending:
         observation = Observation(
             {KIND: last.values[KIND][copies]},
             None if last.positions is None else last.positions[copies],
@@ -249,9 +245,7 @@ class CrossingVectorEnv(VectorEnv):
         moving = self._graph.moving
         reach = max(self._danger_reach, config.sense_radius) if moving else self._danger_reach
         pairs = close_pairs(self.positions, reach)
-        margin = margins(
-            pairs, self.velocities, config.radius, config.acceleration, config.clearance, reach
-        )
+        margin = margins(pairs, self.velocities, config.radius, config.acceleration, config.clearance, reach)
         if not moving:
             return margin, None
         sensed = pairs.within(config.sense_radius)
@@ -271,7 +265,9 @@ class CrossingVectorEnv(VectorEnv):
             limit = DOOR_HALF_WIDTH - radius
             squeezed = inside & beside
             moved[..., 1] = np.where(
-                squeezed, self.centres[..., 1] + np.clip(after[..., 1], -limit, limit), moved[..., 1]
+                squeezed,
+                self.centres[..., 1] + np.clip(after[..., 1], -limit, limit),
+                moved[..., 1],
             )
             self.velocities[..., 0][blocked] = 0.0
             self.velocities[..., 1][squeezed] = 0.0
@@ -284,9 +280,7 @@ class CrossingVectorEnv(VectorEnv):
         if not self.layout.walls:
             return straight
         beyond = (positions - centres)[..., 0] * (goals - centres)[..., 0] < 0.0
-        door = np.linalg.norm(centres - positions, axis=-1) + np.linalg.norm(
-            goals - centres, axis=-1
-        )
+        door = np.linalg.norm(centres - positions, axis=-1) + np.linalg.norm(goals - centres, axis=-1)
         return np.where(beyond, door, straight)
 
     def _reached(self, which: slice) -> NDArray[np.bool_]:

@@ -1,0 +1,82 @@
+"""The default policy network: RLlib's own actor, without the critic we would not train."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from ray.rllib.algorithms.ppo.torch.default_ppo_torch_rl_module import DefaultPPOTorchRLModule
+from ray.rllib.core.models.torch.heads import TorchFreeLogStdMLPHead
+from ray.rllib.core.rl_module.rl_module import RLModule
+from torch import nn
+
+from rllib_safemarl.nn.mlp import PolicyMLP
+
+OUTPUT_GAIN = 0.01
+"""The policy head's initial weights are this share of RLlib's: a first policy acts around 0."""
+
+_ACTIVATIONS = {nn.Tanh: "tanh", nn.ReLU: "relu", nn.SiLU: "silu"}
+
+
+class ActorRLModule(DefaultPPOTorchRLModule):
+    """Encoder and policy head of PPO's default RLModule, built by its catalog and model config.
+
+    Unlike RLlib's default, continuous actions have a standard deviation free of the observation unless
+    ``free_log_std`` is set.
+    """
+
+    def setup(self) -> None:
+        """Build the acting half only, on env runners and learners alike."""
+        if self.catalog is None:
+            raise self._catalog_ctor_error
+        continuous = isinstance(self.action_space, spaces.Box)
+        if continuous and "free_log_std" not in (self.model_config or {}):
+            self.catalog._model_config_dict["free_log_std"] = True
+        self.catalog.actor_critic_encoder_config.inference_only = True
+        self.encoder = self.catalog.build_actor_critic_encoder(framework=self.framework)
+        self.pi = self.catalog.build_pi_head(framework=self.framework)
+        output = [layer for layer in self.pi.modules() if isinstance(layer, nn.Linear)][-1]
+        with torch.no_grad():
+            output.weight.mul_(OUTPUT_GAIN)
+            output.bias.zero_()
+
+    def get_non_inference_attributes(self) -> list[str]:
+        """None: everything here acts."""
+        return []
+
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """As when acting."""
+        return self._forward(batch, **kwargs)
+
+
+def policy_mlp(module: RLModule) -> PolicyMLP | None:
+    """The module as plain layers, sharing its parameters; ``None`` if it is anything but an MLP of ours."""
+    if type(module) is not ActorRLModule:
+        return None
+    encoder = getattr(module.encoder, "actor_encoder", None)
+    parts = [getattr(getattr(part, "net", None), "mlp", None) for part in (encoder, module.pi)]
+    if not all(isinstance(part, nn.Sequential) for part in parts):
+        return None
+    weights, biases, activations = [], [], []
+    for layer in chain.from_iterable(part for part in parts if part is not None):
+        if isinstance(layer, nn.Linear):
+            weights.append(layer.weight.detach().t())
+            biases.append(layer.bias.detach())
+            activations.append("linear")
+        elif type(layer) in _ACTIVATIONS and activations and activations[-1] == "linear":
+            activations[-1] = _ACTIVATIONS[type(layer)]
+        else:
+            return None
+    if not isinstance(module.pi, TorchFreeLogStdMLPHead):
+        return (
+            PolicyMLP(tuple(weights), tuple(biases), tuple(activations))
+            if (not module.pi.clip_log_std)
+            else None
+        )
+    log_std = module.pi.log_std.detach()
+    if module.pi.clip_log_std:
+        bound = float(module.pi.log_std_clip_param_const)
+        log_std = log_std.clamp(-bound, bound)
+    return PolicyMLP(tuple(weights), tuple(biases), tuple(activations), log_std)
