@@ -32,10 +32,11 @@ def check_block(batch: ColumnBatch, env: VectorEnv) -> None:
 def _refuse(bad: NDArray[np.bool_], values: NDArray, what: str, env: VectorEnv) -> None:
     if not bad.any():
         return
-    t, n, a, *rest = np.argwhere(bad)[0]
+    place = tuple(np.argwhere(bad)[0])
+    t, n, a, *rest = place
     name = f"{what} {env.cost_names[rest[0]]!r}" if rest else what
     mend = "costs must be finite and not negative" if rest else "rewards must be finite"
     raise SafeMARLError(
-        f"agent {env.possible_agents[a]!r} got {name} = {values[tuple(np.argwhere(bad)[0])]} in step {t} of this "
-        f"block in copy {n}; {mend}."
+        f"agent {env.possible_agents[a]!r} got {name} = {values[place]} in step {t} of this block in copy {n}; "
+        f"{mend}."
     )

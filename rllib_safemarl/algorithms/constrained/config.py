@@ -257,9 +257,9 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         """PPO's checks and ours."""
         size = self.minibatch_size
         # PPO compares it with environment steps; ours are agent steps, of which there are more.
-        vars(self)["minibatch_size"] = None
+        self.__dict__["minibatch_size"] = None
         super().validate()
-        vars(self)["minibatch_size"] = size
+        self.__dict__["minibatch_size"] = size
         if size is not None and (not isinstance(size, int) or size < 1):
             raise SafeMARLError(f"minibatch_size={size!r} must be a whole number of agent steps, or None.")
         if self.use_kl_loss:
