@@ -11,7 +11,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.policy.policy import PolicySpec
 from ray.rllib.utils.from_config import NotProvided
-from ray.tune.result import TRIAL_INFO
+from ray.tune.result import STDERR_FILE, STDOUT_FILE, TRIAL_INFO
 
 from rllib_safemarl.algorithms.refusals import refuse_meaningless
 from rllib_safemarl.algorithms.settings import Setting, is_whole
@@ -42,8 +42,10 @@ COLUMNAR_SETTINGS: dict[str, Setting] = {
     ),
 }
 
+_TUNE_KEYS = {TRIAL_INFO, STDOUT_FILE, STDERR_FILE}
+"""What Tune adds to a trial's config."""
 _SPECIAL_KEYS = frozenset(
-    {TRIAL_INFO, "multiagent", "model_config", "class", "_is_frozen", "_enable_new_api_stack"}
+    {*_TUNE_KEYS, "multiagent", "model_config", "class", "_is_frozen", "_enable_new_api_stack"}
 )
 
 

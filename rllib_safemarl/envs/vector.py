@@ -104,6 +104,7 @@ class Step:
         active: ``[N, A]`` agents that act next, in the next episode where a copy ended.
         ending: the copies that ended, or ``None``.
         info: name → ``[N, A, ...]`` further signals of this step, for recording (such as ``margin``).
+        infos: N dicts agent → info of wrapped environments, as they gave them, or ``None``.
     """
 
     observation: Observation
@@ -114,6 +115,7 @@ class Step:
     active: Bool
     ending: Ending | None = None
     info: Mapping[str, NDArray] = field(default_factory=dict)
+    infos: Sequence[Mapping[Any, Mapping[str, Any]]] | None = None
 
 
 class VectorEnv(abc.ABC):
@@ -140,6 +142,10 @@ class VectorEnv(abc.ABC):
     @abc.abstractmethod
     def step(self, actions: Mapping[str, NDArray]) -> Step:
         """Act in all copies: kind → ``[N, A_kind, ...]``; rows of inactive agents are ignored."""
+
+    def active(self) -> Bool:
+        """``[N, A]`` agents that act next; asked after a reset, later each step tells."""
+        return np.ones((self.num_copies, self.num_agents), bool)
 
     @property
     def num_agents(self) -> int:

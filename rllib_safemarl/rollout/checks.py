@@ -37,6 +37,6 @@ def _refuse(bad: NDArray[np.bool_], values: NDArray, what: str, env: VectorEnv) 
     name = f"{what} {env.cost_names[rest[0]]!r}" if rest else what
     mend = "costs must be finite and not negative" if rest else "rewards must be finite"
     raise SafeMARLError(
-        f"agent {env.possible_agents[a]!r} got {name} = {values[place]} in step {t} of this block in copy {n}; "
-        f"{mend}."
+        f"agent {env.possible_agents[a]!r} got {name} = {values[place]} in step {t} of this "
+        f"block in copy {n}; {mend}."
     )

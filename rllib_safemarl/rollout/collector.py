@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rllib_safemarl.envs.vector import Observation, Step, VectorEnv
+from rllib_safemarl.envs.vector import Observation, VectorEnv
 from rllib_safemarl.functional.views import ViewBuilder
 from rllib_safemarl.rollout.actor import Acted, Actor
+from rllib_safemarl.rollout.block import Block
 from rllib_safemarl.rollout.checks import check_block
-from rllib_safemarl.rollout.columns import ColumnBatch, GroupColumns, ObservationColumns
+from rllib_safemarl.rollout.columns import ColumnBatch
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Collector:
     def reset(self, seed: int) -> None:
         """Begin anew in every copy."""
         self._now = self.env.reset(seed)
-        self._alive[:] = True
+        self._alive = self.env.active()
         self._sums[:] = 0.0
         self._lengths[:] = 0
 
@@ -76,14 +77,23 @@ class Collector:
         explore: bool,
         generator: torch.Generator,
         weights_seq_no: int = 0,
+        watch: Callable[[Block, int], None] | None = None,
     ) -> tuple[ColumnBatch, list[Episode]]:
         """Take ``num_steps`` steps in every copy.
+
+        Args:
+            num_steps: T.
+            actors: the policies.
+            explore: sample actions, or take their mode.
+            generator: source of the samples.
+            weights_seq_no: stamped on the batch.
+            watch: called with the block and t after every step.
 
         Returns:
             The columns, and the episodes that ended in them in order of their end.
         """
         assert self._now is not None, "reset() first"
-        block = _Block(self.env, num_steps, self._now, self._alive)
+        block = Block(self.env, num_steps, self._now, self._alive)
         with torch.inference_mode():
             for t in range(num_steps):
                 views = self.views(self._now.values, self._alive, self._now.positions, self._now.edges)
@@ -91,6 +101,8 @@ class Collector:
                 step = self.env.step(env_actions(self.env, actors, acted))
                 block.write(t, acted, step)
                 self._now, self._alive = step.observation, step.active
+                if watch is not None:
+                    watch(block, t)
         batch, endings = block.finish(actors, self._copy_ids, self._lengths, weights_seq_no)
         check_block(batch, self.env)
         return batch, self._sum_up(batch, endings)
@@ -155,121 +167,3 @@ def env_actions(env: VectorEnv, actors: Sequence[Actor], acted: Sequence[Acted])
             actions[actor.kind] = np.empty(shape, chosen.dtype)
         actions[actor.kind][:, actor.rows] = chosen
     return actions
-
-
-class _Block:
-    """Columns under construction."""
-
-    def __init__(self, env: VectorEnv, steps: int, first: Observation, alive: NDArray) -> None:
-        n, a, c = env.num_copies, env.num_agents, len(env.cost_names)
-        self.reward = np.empty((steps, n, a), np.float32)
-        self.cost = np.empty((steps, n, a, c), np.float32)
-        self.terminated = np.empty((steps, n, a), bool)
-        self.truncated = np.empty((steps, n), bool)
-        self.alive = np.empty((steps + 1, n, a), bool)
-        self.values = {kind: np.empty((steps + 1, *v.shape), np.float32) for kind, v in first.values.items()}
-        self.positions = self._like(first.positions, steps)
-        self.edges = self._like(first.edges, steps)
-        self.actors: list[dict[str, NDArray]] = []
-        self.endings: list[tuple[int, Any]] = []
-        self._observe(0, first, alive)
-
-    @staticmethod
-    def _like(array: NDArray | None, steps: int) -> NDArray | None:
-        return None if array is None else np.empty((steps + 1, *array.shape), array.dtype)
-
-    def _observe(self, t: int, observation: Observation, alive: NDArray) -> None:
-        for kind, values in observation.values.items():
-            self.values[kind][t] = values
-        if self.positions is not None:
-            self.positions[t] = observation.positions
-        if self.edges is not None:
-            self.edges[t] = observation.edges
-        self.alive[t] = alive
-
-    def _like_acted(self, act: Acted) -> dict[str, NDArray]:
-        """Columns ``[P, T, N, G, ...]`` for what an actor returns."""
-        values = {"actions": act.actions, "inputs": act.inputs, "log_prob": act.log_prob}
-        return {
-            name: np.empty((len(v), len(self.reward), *v.shape[1:]), v.dtype)
-            for name, v in values.items()
-            if v is not None
-        }
-
-    def write(self, t: int, acted: Sequence[Acted], step: Step) -> None:
-        """Enter step t."""
-        if not self.actors:
-            self.actors = [self._like_acted(act) for act in acted]
-        for columns, act in zip(self.actors, acted, strict=True):
-            for name, column in columns.items():
-                column[:, t] = getattr(act, name)
-        self.reward[t], self.cost[t] = step.reward, step.cost
-        self.terminated[t], self.truncated[t] = step.terminated, step.truncated
-        self._observe(t + 1, step.observation, step.active)
-        if step.ending is not None:
-            self.endings.append((t, step.ending))
-
-    def _groups(self, actors: Sequence[Actor]) -> dict[str, GroupColumns]:
-        return {
-            group.policy: GroupColumns(
-                columns["actions"][p],
-                columns["log_prob"][p] if "log_prob" in columns else None,
-                columns["inputs"][p] if "inputs" in columns else None,
-            )
-            for actor, columns in zip(actors, self.actors, strict=True)
-            for p, group in enumerate(actor.groups)
-        }
-
-    def finish(
-        self,
-        actors: Sequence[Actor],
-        copy_ids: NDArray[np.int64],
-        lengths: NDArray[np.int64],
-        weights_seq_no: int,
-    ) -> tuple[ColumnBatch, list[dict[str, float]]]:
-        """The finished columns and each ending's metrics; ``lengths [N]`` are brought up to date."""
-        steps, copies = self.truncated.shape
-        ended = np.zeros((steps, copies), bool)
-        final_step, final_copy, ended_lengths, metrics = [], [], [], []
-        began = -lengths
-        for t, ending in self.endings:
-            for m, n in enumerate(ending.copies):
-                ended[t, n] = True
-                final_step.append(t)
-                final_copy.append(int(n))
-                ended_lengths.append(t + 1 - began[n])
-                began[n] = t + 1
-                metrics.append({name: float(v[m]) for name, v in ending.metrics.items()})
-        lengths[:] = steps - began
-        observations = ObservationColumns(self.values, self.alive, self.positions, self.edges)
-        batch = ColumnBatch(
-            observations=observations,
-            groups=self._groups(actors),
-            reward=self.reward,
-            cost=self.cost,
-            terminated=self.terminated,
-            truncated=self.truncated,
-            ended=ended,
-            final=self._final(observations, np.array(final_step, np.intp)),
-            final_step=np.array(final_step, np.intp),
-            final_copy=np.array(final_copy, np.intp),
-            copy_ids=copy_ids,
-            ended_lengths=np.array(ended_lengths, np.int64),
-            weights_seq_no=weights_seq_no,
-        )
-        return batch, metrics
-
-    def _final(self, observations: ObservationColumns, final_step: NDArray[np.intp]) -> ObservationColumns:
-        """Final observations; an agent is alive in its own if it acted and did not terminate."""
-        if not self.endings:
-            return observations[:0, 0]
-        parts = [ending.observation for _, ending in self.endings]
-        copies = np.concatenate([ending.copies for _, ending in self.endings])
-        alive = self.alive[final_step, copies] & ~self.terminated[final_step, copies]
-        first = parts[0]
-        return ObservationColumns(
-            {kind: np.concatenate([p.values[kind] for p in parts]) for kind in first.values},
-            alive,
-            None if first.positions is None else np.concatenate([p.positions for p in parts]),
-            None if first.edges is None else np.concatenate([p.edges for p in parts]),
-        )

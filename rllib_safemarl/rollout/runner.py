@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import ray
 import torch
+from numpy.typing import NDArray
 from ray.rllib.core import COMPONENT_RL_MODULE
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModule
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
@@ -21,9 +23,12 @@ from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.rollout.actor import make_actors
 from rllib_safemarl.rollout.collector import Collector, Episode
 from rllib_safemarl.rollout.columns import ColumnBatch
+from rllib_safemarl.rollout.episode_hooks import Callbacks, EpisodeHooks
 from rllib_safemarl.rollout.episode_metrics import EpisodeMetrics
 from rllib_safemarl.rollout.groups import TEAM, Team, describe_team, make_groups, make_views
 from rllib_safemarl.rollout.make_env import make_vector_env
+
+logger = logging.getLogger(__name__)
 
 COLLECTOR = "collector"
 OWNER = "owner"
@@ -47,6 +52,8 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         self._env_creator = env_creator
         self._spaces = spaces
         self._weights_seq_no = 0
+        self._resets = 0
+        self._callbacks = Callbacks(self.config)
         self.module: MultiRLModule | None = None
         self.team: Team | None = spaces[TEAM] if spaces else None
         self._collector: Collector | None = None
@@ -68,6 +75,13 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         self.team = describe_team(self.env, self.config.policy_mapping, self.config.agent_graph)
         self.config.check_team(self.team)
         self._collector = None
+        self._callbacks.call(
+            "on_environment_created",
+            env_runner=self,
+            metrics_logger=self.metrics,
+            env=self.env,
+            env_context=self._env_context(),
+        )
 
     def make_module(self) -> None:
         """Build the inference-only modules, the views and the acting side."""
@@ -89,6 +103,16 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         window = max(1, -(-episodes // max(1, self.config.num_env_runners)))
         self._episode_metrics = EpisodeMetrics(
             self.metrics, team, self.groups, window, self.config.report_per_agent
+        )
+        self._hooks = EpisodeHooks(
+            self._callbacks,
+            team,
+            {
+                "env_runner": self,
+                "metrics_logger": self.metrics,
+                "env": self.env,
+                "rl_module": self.module,
+            },
         )
         if self.env is not None:
             first_copy = max(0, self.worker_index - 1) * self.env.num_copies
@@ -156,7 +180,7 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
             if num_episodes is not None:
                 return self._sample_episodes(num_episodes, explore)
             if force_reset or not self._collector.started:
-                self._collector.reset(self._draw_seed("environment"))
+                self._reset()
             steps = self._fragment_steps(num_timesteps)
             batch, episodes = self._collect(steps, explore)
             self._log(batch, episodes)
@@ -167,20 +191,29 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
             return self.config.steps_per_iteration
         return max(1, -(-num_timesteps // self.env.num_copies))
 
-    def _collect(self, steps: int, explore: bool) -> tuple[ColumnBatch, list[Episode]]:
+    def _collect(
+        self, steps: int, explore: bool, quota: NDArray[np.int64] | None = None
+    ) -> tuple[ColumnBatch, list[Episode]]:
         assert self._collector is not None
-        return self._collector.collect(steps, self._actors, explore, self._generator, self._weights_seq_no)
+        watch = self._hooks.watch(self._actors, quota) if self._hooks.needed else None
+        collected = self._collector.collect(
+            steps, self._actors, explore, self._generator, self._weights_seq_no, watch
+        )
+        if self._hooks.needed:
+            self._hooks.end_sample()
+        return collected
 
     def _sample_episodes(self, num_episodes: int, explore: bool) -> list[ColumnBatch]:
         assert self._collector is not None
         copies = self.env.num_copies
         quota = np.full(copies, num_episodes // copies)
         quota[: num_episodes % copies] += 1
-        self._collector.reset(self._draw_seed("environment"))
+        interrupted = None if self.config.in_evaluation else self._collector.get_state()
+        self._reset()
         self._episode_metrics.episodes.clear()
         batches = []
         while quota.any():
-            batch, episodes = self._collect(EVALUATION_STEPS, explore)
+            batch, episodes = self._collect(EVALUATION_STEPS, explore, quota.copy())
             batches.append(batch)
             counted = []
             for episode in episodes:
@@ -188,8 +221,19 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
                     quota[episode.copy] -= 1
                     counted.append(episode)
             self._log(batch, counted)
-        self._collector.reset(self._draw_seed("environment"))
+        if interrupted is not None:
+            self._collector.set_state(interrupted)
+        else:
+            self._reset()
         return batches
+
+    def _reset(self) -> None:
+        """Begin new episodes: the same ones at every evaluation, others at every restart of training."""
+        assert self._collector is not None
+        purpose = "evaluation" if self.config.in_evaluation else f"training-{self._resets}"
+        self._resets += 1
+        self._collector.reset(self._draw_seed(purpose))
+        self._hooks.forget()
 
     def _log(self, batch: ColumnBatch, episodes: Sequence[Episode]) -> None:
         self.num_env_steps_sampled_lifetime += batch.env_steps()
@@ -240,6 +284,7 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
             state[COLLECTOR] = {
                 "generator": self._generator.get_state().numpy(),
                 "collector": self._collector.get_state() if self._collector else None,
+                "resets": self._resets,
                 "episodes": list(self._episode_metrics.episodes),
             }
         return state
@@ -247,17 +292,15 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
     def set_state(self, state: dict[str, Any]) -> None:
         """Take over a state; running episodes only if they are this runner's own."""
         if COMPONENT_RL_MODULE in state:
-            seq_no = state.get(WEIGHTS_SEQ_NO, 0)
-            if seq_no == 0 or seq_no != self._weights_seq_no:
-                weights = state[COMPONENT_RL_MODULE]
-                if isinstance(weights, ray.ObjectRef):
-                    weights = ray.get(weights)
-                assert self.module is not None
-                self.module.set_state(weights)
-                for actor in self._actors:
-                    actor.refresh()
-            if seq_no > 0:
-                self._weights_seq_no = seq_no
+            # RLlib skips weights whose number is not newer, and so those of a restored checkpoint.
+            weights = state[COMPONENT_RL_MODULE]
+            if isinstance(weights, ray.ObjectRef):
+                weights = ray.get(weights)
+            assert self.module is not None
+            self.module.set_state(weights)
+            for actor in self._actors:
+                actor.refresh()
+            self._weights_seq_no = state.get(WEIGHTS_SEQ_NO, 0)
         if NUM_ENV_STEPS_SAMPLED_LIFETIME in state:
             self.num_env_steps_sampled_lifetime = state[NUM_ENV_STEPS_SAMPLED_LIFETIME]
         if state.get(OWNER) == self.owner:
@@ -267,8 +310,17 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         self._generator.set_state(torch.from_numpy(np.array(state["generator"])))
         self._episode_metrics.episodes.clear()
         self._episode_metrics.episodes.extend(state["episodes"])
-        if self._collector is not None and state["collector"] is not None:
+        self._resets = state["resets"]
+        if self._collector is None or self._resets == 0:
+            return
+        if state["collector"] is not None:
             self._collector.set_state(state["collector"])
+        else:
+            logger.warning(
+                "This environment cannot save its state: its running episodes start anew, from seeds that "
+                "follow the checkpoint."
+            )
+            self._reset()
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple, dict[str, Any]]:
         """Arguments that build this runner again."""

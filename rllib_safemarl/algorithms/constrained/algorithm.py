@@ -38,6 +38,10 @@ class ConstrainedPolicyOptimization(PPO):
         """The preset."""
         return cls.config_class()
 
+    def __repr__(self) -> str:
+        """RLlib's, which fails before ``setup()`` and so kills the actor instead of reporting its error."""
+        return type(self).__name__ if self.config is None else super().__repr__()
+
     def training_step(self) -> None:
         """One batch through sampling, learning and weight sync."""
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):

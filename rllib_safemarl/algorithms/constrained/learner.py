@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.learner.training_data import TrainingData
-from ray.rllib.utils.metrics import ALL_MODULES
+from ray.rllib.utils.metrics import ALL_MODULES, WEIGHTS_SEQ_NO
 from ray.rllib.utils.schedules.scheduler import Scheduler
 
 from rllib_safemarl.algorithms.collectives import broadcast, num_learners, sum_arrays
@@ -299,8 +299,10 @@ class ConstrainedLearner(TorchLearner):
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take over a state of :meth:`get_state`."""
+        """Take over a state of :meth:`get_state`, an older one too."""
+        self._weights_seq_no = -1
         super().set_state(state)
+        self._weights_seq_no = state.get(WEIGHTS_SEQ_NO, 0)
         if CONSTRAINED in state:
             mine = state[CONSTRAINED]
             self.constraints.set_state(mine["constraints"])
