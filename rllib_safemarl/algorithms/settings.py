@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ray.tune.search.sample import Domain
+
 from rllib_safemarl.errors import SafeMARLError
 
 
@@ -29,13 +31,20 @@ class Setting:
     expected: str = "any value"
 
     def check(self, name: str, value: Any) -> None:
-        """Refuse a value that does not fit."""
+        """Refuse a value that does not fit; what Tune has yet to draw passes."""
+        if is_search_space(value):
+            return
         try:
             fits = self.accepts(value)
         except (TypeError, ValueError):
             fits = False
         if not fits:
             raise SafeMARLError(f"{name}={value!r} does not fit: it must be {self.expected}.")
+
+
+def is_search_space(value: Any) -> bool:
+    """Whether Tune replaces this value in every trial: a grid search or a domain."""
+    return isinstance(value, Domain) or (isinstance(value, Mapping) and "grid_search" in value)
 
 
 def is_number(value: Any) -> bool:

@@ -128,7 +128,8 @@ def _expand(edges: NDArray[np.int32], kappa: int, max_neighbours: int) -> Neighb
     frontier = flat
     for distance in range(2, kappa + 1):
         further = flat[copies, np.maximum(frontier, 0)]
-        further = np.where(frontier[..., None] >= 0, further, EMPTY).reshape(*flat.shape[:2], -1)
+        further = np.where(frontier[..., None] >= 0, further, EMPTY)
+        further = further.reshape(*flat.shape[:2], frontier.shape[-1] * flat.shape[-1])
         index = np.concatenate([index, further], -1)
         hops = np.concatenate([hops, np.full(further.shape, distance, np.int16)], -1)
         index, hops = _first_of_each(index, hops, num_agents)

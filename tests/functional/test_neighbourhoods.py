@@ -61,6 +61,12 @@ def test_moving_neighbours_of_two_hops_by_hand():
     assert near.index[1].tolist() == [[3, -1, -1], [-1] * 3, [-1] * 3, [0, -1, -1]]
 
 
+@pytest.mark.parametrize("kappa", [1, 2, 3])
+def test_no_rows_give_no_rows(kappa):
+    near = moving_neighbours(np.zeros((0, 4, 3), np.int32), kappa, 8)
+    assert near.index.shape[:2] == (0, 4)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_moving_and_static_neighbours_agree_on_any_graph(data):

@@ -115,7 +115,6 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         self.minibatch_size = 1000
         self.vf_clip_param = math.inf
         self.use_kl_loss = False
-        self._kappa_given = False
 
     def training(
         self,

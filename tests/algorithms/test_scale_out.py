@@ -1,0 +1,129 @@
+"""Remote env runners, several learners, evaluation, and killed runners."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from ray import tune
+
+from tests.algorithms.helpers import flat, tiny_config
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+def _learner_weights(algo) -> dict[str, np.ndarray]:
+    state = algo.learner_group.get_state()["learner"]
+    mine = state["constrained"]
+    return flat(
+        {"rl_module": state["rl_module"], "critics": mine["critics"], "constraints": mine["constraints"]}
+    )
+
+
+@pytest.mark.parametrize("name", ["SCAL_MAPPO_L", "MAPPO"])
+def test_zero_one_and_two_learners_agree_up_to_summation_order(name):
+    outcomes = []
+    for learners in (0, 1, 2):
+        config = tiny_config(name).learners(num_learners=learners, num_cpus_per_learner=0.5)
+        config.training(
+            train_batch_size_per_learner=120 // max(1, learners), minibatch_size=60 // max(1, learners)
+        )
+        algo = config.build_algo()
+        for _ in range(2):
+            algo.train()
+        outcomes.append(_learner_weights(algo))
+        algo.stop()
+    for other in outcomes[1:]:
+        assert outcomes[0].keys() == other.keys()
+        for key, value in outcomes[0].items():
+            np.testing.assert_allclose(other[key], value, rtol=2e-3, atol=2e-5, err_msg=key)
+
+
+def test_remote_runners_learn_from_current_weights_and_report_all_their_steps():
+    config = tiny_config().env_runners(
+        num_env_runners=2, num_envs_per_env_runner=2, num_cpus_per_env_runner=0.5
+    )
+    algo = config.build_algo()
+    for iteration in range(3):
+        results = algo.train()
+        seq_no = algo.learner_group._learner._weights_seq_no
+        assert seq_no == iteration + 1
+        assert results["env_runners"]["weights_seq_no"] == iteration
+        assert results["env_runners"]["num_env_steps_sampled"] == 120
+    assert results["env_runners"]["num_env_steps_sampled_lifetime"] == 360
+    assert np.isfinite(results["env_runners"]["episode_return_mean"])
+    algo.stop()
+
+
+def test_a_killed_runner_comes_back():
+    config = (
+        tiny_config()
+        .env_runners(num_env_runners=2, num_envs_per_env_runner=2, num_cpus_per_env_runner=0.5)
+        .fault_tolerance(restart_failed_env_runners=True)
+    )
+    algo = config.build_algo()
+    algo.train()
+    pids = algo.env_runner_group.foreach_env_runner(lambda runner: os.getpid(), local_env_runner=False)
+    os.kill(pids[0], signal.SIGKILL)
+    results = algo.train()
+    assert results["env_runners"]["num_env_steps_sampled"] == 60
+    deadline = time.monotonic() + 60
+    while results["env_runners"]["num_env_steps_sampled"] < 120 and time.monotonic() < deadline:
+        results = algo.train()
+    assert results["env_runners"]["num_env_steps_sampled"] == 120
+    algo.stop()
+
+
+def test_evaluation_runs_exactly_its_episodes_on_remote_runners():
+    config = (
+        tiny_config(time_limit=12)
+        .evaluation(
+            evaluation_interval=1,
+            evaluation_duration=7,
+            evaluation_num_env_runners=2,
+            evaluation_config={"explore": False, "num_cpus_per_env_runner": 0.5},
+        )
+        .build_algo()
+    )
+    results = config.train()["evaluation"]["env_runners"]
+    assert results["num_episodes"] == 7
+    config.stop()
+
+
+def test_evaluation_quota_does_not_favour_short_episodes():
+    algo = tiny_config(time_limit=12).evaluation(evaluation_interval=1, evaluation_duration=6).build_algo()
+    (first, *_) = algo.eval_env_runner.sample(num_episodes=6)
+    metrics = algo.eval_env_runner.get_metrics()
+    # Six episodes over four copies: two from each of the first two copies, one from the others.
+    assert metrics["num_episodes"].peek() == 6
+    assert first.copies == 4
+    algo.stop()
+
+
+def test_tune_run_sweeps_kappa_with_remote_runners(tmp_path):
+    config = tiny_config().env_runners(num_env_runners=1, num_cpus_per_env_runner=0.5).to_dict()
+    analysis = tune.run(
+        "SCAL_MAPPO_L",
+        config={**config, "kappa": tune.grid_search([1, 2])},
+        stop={"training_iteration": 1},
+        storage_path=str(tmp_path),
+        verbose=0,
+    )
+    kappas = [trial.config["kappa"] for trial in analysis.trials]
+    assert kappas == [1, 2]
+    assert all(trial.last_result["training_iteration"] == 1 for trial in analysis.trials)
+
+
+def test_tuner_sweeps_the_limit(tmp_path):
+    config = tiny_config()
+    config.safety(cost_limit=tune.grid_search([0.1, 1.0]))
+    tuner = tune.Tuner(
+        "SCAL_MAPPO_L",
+        param_space=config,
+        run_config=tune.RunConfig(stop={"training_iteration": 1}, storage_path=str(tmp_path), verbose=0),
+    )
+    results = tuner.fit()
+    assert len(results) == 2 and not results.errors

@@ -1,0 +1,77 @@
+"""Environments whose values and optima are known in closed form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from ray.tune.registry import register_env
+
+from rllib_safemarl.envs.vector import Ending, Kind, Observation, Step, VectorEnv
+
+
+class SetPointVectorEnv(VectorEnv):
+    """Every agent earns ``-(a - 1)²`` and pays ``max(a, 0)`` for its action a, each step alike.
+
+    Unconstrained the best action is 1. With one step per episode and a limit l < 1 on the cost it is l,
+    and the multiplier that makes it so is ``2 (1 - l)``.
+    """
+
+    def __init__(self, num_copies: int, n_agents: int = 2, time_limit: int = 1, terminal: bool = False):
+        self.num_copies = num_copies
+        self.possible_agents = tuple(f"agent_{i}" for i in range(n_agents))
+        box = spaces.Box(-1.0, 1.0, (1,), np.float32)
+        self.kinds = (Kind("agent", tuple(range(n_agents)), box, spaces.Box(-3.0, 3.0, (1,))),)
+        self.cost_names = ("effort",)
+        self.time_limit = time_limit
+        self._terminal = terminal
+        self._t = np.zeros(num_copies, int)
+
+    def _observe(self) -> Observation:
+        return Observation({"agent": np.ones((self.num_copies, self.num_agents, 1), np.float32)})
+
+    def reset(self, seed: int) -> Observation:
+        self._t[:] = 0
+        return self._observe()
+
+    def step(self, actions) -> Step:
+        a = np.asarray(actions["agent"])[..., 0]
+        self._t += 1
+        over = self._t >= self.time_limit
+        self._t[over] = 0
+        shape = a.shape
+        return Step(
+            observation=self._observe(),
+            reward=-((a - 1.0) ** 2).astype(np.float32),
+            cost=np.maximum(a, 0.0)[..., None].astype(np.float32),
+            terminated=np.broadcast_to(over[:, None] & self._terminal, shape),
+            truncated=over & (not self._terminal),
+            active=np.ones(shape, bool),
+            ending=Ending(np.flatnonzero(over), Observation({"agent": self._observe().values["agent"][over]}))
+            if over.any()
+            else None,
+        )
+
+
+class ConstantVectorEnv(SetPointVectorEnv):
+    """Reward 1 and cost 0.5 in every step, whatever the agents do."""
+
+    def step(self, actions) -> Step:
+        step = super().step(actions)
+        fields = {name: getattr(step, name) for name in step.__dataclass_fields__}
+        fields["reward"] = np.ones_like(step.reward)
+        fields["cost"] = np.full_like(step.cost, 0.5)
+        return Step(**fields)
+
+
+class _Made:
+    def __init__(self, make: type, settings: dict[str, Any]):
+        self._make, self._settings = make, dict(settings)
+
+    def make_vector(self, num_copies: int) -> VectorEnv:
+        return self._make(num_copies, **self._settings)
+
+
+register_env("toy/set_point", lambda settings: _Made(SetPointVectorEnv, settings))
+register_env("toy/constant", lambda settings: _Made(ConstantVectorEnv, settings))
