@@ -199,11 +199,6 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         hiddens = self.critic_hiddens or model.get("fcnet_hiddens", [256, 256])
         return list(hiddens), model.get("fcnet_activation", "tanh")
 
-    @property
-    def is_constrained(self) -> bool:
-        """Whether multipliers can move."""
-        return self.multiplier != "none" and self.cost_limit is not None
-
     def limits(self, team: Team) -> NDArray[np.float64]:
         """Limits ``[C]`` of the team's costs; ``inf`` where a cost is only watched.
 
@@ -232,6 +227,11 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
                 f"cost_limit has no entry for {missing}; give every cost a limit, inf to only watch it."
             )
         return np.array([float(limit[name]) for name in names])
+
+    def held_costs(self, team: Team) -> NDArray[np.intp]:
+        """Indices of the costs that multipliers act on; only these have critics."""
+        held = np.isfinite(self.limits(team)) & (self.multiplier != "none")
+        return np.flatnonzero(held)
 
     def check_team(self, team: Team) -> None:
         """Refuse a team whose costs the limits do not fit."""

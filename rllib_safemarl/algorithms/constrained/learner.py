@@ -23,7 +23,7 @@ from rllib_safemarl.algorithms.constrained.estimates import (
     estimate,
     seen_rewards,
 )
-from rllib_safemarl.algorithms.constrained.learner_metrics import log_estimates, log_step
+from rllib_safemarl.algorithms.constrained.learner_metrics import log_constraints, log_estimates, log_step
 from rllib_safemarl.algorithms.constrained.policy_update import (
     PolicyData,
     StepSettings,
@@ -74,6 +74,7 @@ class ConstrainedLearner(TorchLearner):
         broadcast([shared_seed])
         self._seed = int(shared_seed)
         self._updates = 0
+        self._held = config.held_costs(team)
         self._make_critics()
         broadcast(p for policy in self._policies.values() for p in policy.module.parameters())
         self.constraints = Constraints(
@@ -116,7 +117,7 @@ class ConstrainedLearner(TorchLearner):
             size = self._critic_views.layouts[group.kind].size
             shapes.setdefault((size, len(group.rows)), []).append(group.policy)
         self._stacks: list[CriticStack] = []
-        signals = 1 + len(self.team.cost_names)
+        signals = 1 + len(self._held)
         for k, ((size, _), policies) in enumerate(shapes.items()):
             hiddens, activation = config.critic_network
             net = StackedMLP(len(policies) * signals, size, hiddens, 1, activation, generator)
@@ -175,7 +176,7 @@ class ConstrainedLearner(TorchLearner):
             edges = batch.observations.edges
             near = self._critic_views.neighbours(None if edges is None else edges[:-1])
         reward = seen_rewards(batch, config.reward_scope, near)
-        signals = np.concatenate([reward[None], np.moveaxis(batch.cost, -1, 0)])
+        signals = np.concatenate([reward[None], np.moveaxis(batch.cost[..., self._held], -1, 0)])
         moments = critic_views(batch, self._critic_views)
         estimates: dict[str, GroupEstimates] = {}
         for stack in self._stacks:
@@ -183,7 +184,9 @@ class ConstrainedLearner(TorchLearner):
             estimates |= estimate(
                 batch, stack, groups, moments, signals, config.gamma, config.lambda_, self._device
             )
-        log_estimates(self.metrics, batch, self.groups, estimates, self.constraints, self.team)
+        names = ["reward", *(self.team.cost_names[c] for c in self._held)]
+        log_estimates(self.metrics, batch, self.groups, estimates, names)
+        log_constraints(self.metrics, self.groups, self.constraints, self.team)
         return estimates
 
     def _update_policies(self, batch: ColumnBatch, estimates: dict[str, GroupEstimates]) -> None:
@@ -221,7 +224,8 @@ class ConstrainedLearner(TorchLearner):
     def _advantage(self, group: Any, data: PolicyData, estimates: GroupEstimates) -> torch.Tensor:
         """A_λ ``[T * N, G]``, normalised once over all learners' acting rows."""
         advantages = torch.from_numpy(np.ascontiguousarray(estimates.advantages)).to(self._device)
-        multipliers = torch.from_numpy(self.constraints.multipliers[group.agents]).to(advantages)
+        multipliers = self.constraints.multipliers[np.ix_(group.agents, self._held)]
+        multipliers = torch.from_numpy(multipliers).to(advantages)
         combined = constrained_advantage(advantages[0], advantages[1:].movedim(0, -1), multipliers).flatten(
             0, 1
         )

@@ -21,35 +21,36 @@ def log_estimates(
     batch: ColumnBatch,
     groups: Sequence[Group],
     estimates: Mapping[str, GroupEstimates],
-    constraints: Constraints,
-    team: Team,
+    names: Sequence[str],
 ) -> None:
-    """Explained variance of every critic, multipliers, and the cost estimate that moved them."""
-    log = metrics.log_value
-    names = ["reward", *team.cost_names]
+    """Explained variance of every critic; ``names`` are those of the signals it values."""
     for group in groups:
         mine, acted = estimates[group.policy], batch.acted[..., group.agents]
         for signal, name in enumerate(names):
             explained = explained_variance(mine.returns[signal], mine.values[signal], acted)
-            log((group.policy, "explained_variance", name), explained, window=1)
+            metrics.log_value((group.policy, "explained_variance", name), explained, window=1)
+        steps = (group.policy, NUM_MODULE_STEPS_TRAINED_LIFETIME)
+        metrics.log_value(steps, int(acted.sum()), reduce="lifetime_sum")
+
+
+def log_constraints(
+    metrics: MetricsLogger, groups: Sequence[Group], constraints: Constraints, team: Team
+) -> None:
+    """Multipliers, and the cost estimate that moved them."""
+    if not team.cost_names or constraints.estimate is None:
+        return
+    for group in groups:
         for c, name in enumerate(team.cost_names):
-            multipliers = constraints.multipliers[group.agents, c]
-            log((group.policy, "multiplier", name), float(multipliers.mean()), window=1)
-        log(
-            (group.policy, NUM_MODULE_STEPS_TRAINED_LIFETIME),
-            int(acted.sum()),
-            reduce="lifetime_sum",
-        )
-    if constraints.estimate is not None and team.cost_names:
-        log((ALL_MODULES, "multiplier_mean"), float(constraints.multipliers.mean()), window=1)
-        log((ALL_MODULES, "multiplier_max"), float(constraints.multipliers.max()), window=1)
-        cost = constraints.estimate.cost.sum(-1)
-        log((ALL_MODULES, "episode_cost_estimate"), float(cost.mean()), window=1)
-        log(
-            (ALL_MODULES, "episode_cost_estimate_from_episodes"),
-            float(constraints.estimate.from_episodes),
-            window=1,
-        )
+            mean = float(constraints.multipliers[group.agents, c].mean())
+            metrics.log_value((group.policy, "multiplier", name), mean, window=1)
+    values = {
+        "multiplier_mean": constraints.multipliers.mean(),
+        "multiplier_max": constraints.multipliers.max(),
+        "episode_cost_estimate": constraints.estimate.cost.sum(-1).mean(),
+        "episode_cost_estimate_from_episodes": constraints.estimate.from_episodes,
+    }
+    for name, value in values.items():
+        metrics.log_value((ALL_MODULES, name), float(value), window=1)
 
 
 def log_step(metrics: MetricsLogger, group: Group, result: StepResult) -> None:
