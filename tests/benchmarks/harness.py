@@ -1,0 +1,64 @@
+"""Runs several sides in turn, and prints medians, ranges and, as the last line, JSON with the ratios."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+REPEATS = 5
+
+
+def in_turn(
+    sides: Mapping[str, Callable[[], float]], repeats: int = REPEATS, warm_up: int = 1
+) -> dict[str, list[float]]:
+    """Units of work per CPU-second of every side, measured A B A B ….
+
+    Args:
+        sides: name → function that does some work and returns how many units it was.
+        repeats: measurements of each side.
+        warm_up: rounds not counted, first.
+    """
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for repeat in range(-warm_up, repeats):
+        for name, work in sides.items():
+            started = time.process_time()
+            units = work()
+            if repeat >= 0:
+                rates[name].append(units / (time.process_time() - started))
+    return rates
+
+
+def report(title: str, unit: str, rates: Mapping[str, list[float]]) -> dict[str, float]:
+    """Print a table and return the medians."""
+    print(f"\n{title}\n")
+    print(f"| side | {unit}: median | min – max |\n|---|---|---|")
+    for name, values in rates.items():
+        print(f"| {name} | {statistics.median(values):,.0f} | {min(values):,.0f} – {max(values):,.0f} |")
+    return {name: statistics.median(values) for name, values in rates.items()}
+
+
+def ratio(rates: Mapping[str, list[float]], over: str, under: str) -> float:
+    """Median over rounds of one side's rate over another's in the same round."""
+    return statistics.median(a / b for a, b in zip(rates[over], rates[under], strict=True))
+
+
+def finish(**ratios: float) -> None:
+    """Print the JSON line."""
+    print(json.dumps({name: round(value, 3) for name, value in ratios.items()}))
+
+
+def start_ray() -> None:
+    """A quiet Ray for algorithms that run in this process."""
+    import logging
+
+    import ray
+    import torch
+
+    torch.set_num_threads(1)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
