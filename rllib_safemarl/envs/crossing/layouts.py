@@ -15,10 +15,12 @@ TILE_ROBOTS = 4
 """Robots that meet in one tile of the ``open`` and ``doorway`` layouts."""
 TILE_SPACING = 2.8
 """Distance between the centres of neighbouring tiles, metres."""
+START_DISTANCE = 0.8
+"""Least distance between nominal starts, and between nominal goals, in every layout, metres."""
 JITTER = 0.15
-"""Starts and goals are drawn uniformly within ± this of their nominal places, metres."""
-DOOR_HALF_WIDTH = 0.25
-"""Half the width of the gap in a wall, metres: one robot at a time passes safely."""
+"""Starts and goals are drawn uniformly within ± this of their nominal places, in x and in y, metres."""
+LEAST_START_DISTANCE = START_DISTANCE - 2.0 * math.sqrt(2.0) * JITTER
+"""No two robots ever start closer than this, centre to centre, metres."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,15 @@ class Layout:
         starts: ``[A, 2]`` metres.
         goals: ``[A, 2]`` metres.
         centres: ``[A, 2]`` the point that a robot's path leads through: tile, door or ring centre.
-        walls: whether a vertical wall with a door stands at every tile's centre.
+        tiles: columns and rows of tiles; a ring is one tile.
+        walls: whether a vertical wall stands in every column of tiles, with a door in every row.
         turn: whether every episode turns the scene by a random angle about the (single) centre.
     """
 
     starts: Array
     goals: Array
     centres: Array
+    tiles: tuple[int, int] = (1, 1)
     walls: bool = False
     turn: bool = False
 
@@ -46,11 +50,17 @@ def make_layout(name: str, num_robots: int) -> Layout:
         return _ring(num_robots)
     spots = _OPEN if name == "open" else _DOORWAY
     tile, place = np.divmod(np.arange(num_robots), TILE_ROBOTS)
-    columns = math.ceil(math.sqrt(math.ceil(num_robots / TILE_ROBOTS)))
+    num_tiles = math.ceil(num_robots / TILE_ROBOTS)
+    columns = math.ceil(math.sqrt(num_tiles))
     centres = TILE_SPACING * np.stack([tile % columns, tile // columns], -1).astype(float)
-    starts = centres + spots[place]
     mirrored = spots * np.array([-1.0, 1.0]) if name == "doorway" else -spots
-    return Layout(starts, centres + mirrored[place], centres, walls=name == "doorway")
+    return Layout(
+        centres + spots[place],
+        centres + mirrored[place],
+        centres,
+        (columns, math.ceil(num_tiles / columns)),
+        walls=name == "doorway",
+    )
 
 
 _OPEN = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]])
@@ -61,7 +71,7 @@ _DOORWAY = np.array([[-1.0, -0.4], [1.0, -0.4], [-1.0, 0.4], [1.0, 0.4]])
 
 
 def _ring(num_robots: int) -> Layout:
-    radius = max(1.0, 0.45 * num_robots / (2.0 * math.pi))
+    radius = max(1.0, START_DISTANCE / (2.0 * math.sin(math.pi / num_robots)))
     angle = 2.0 * math.pi * np.arange(num_robots) / num_robots
     starts = radius * np.stack([np.cos(angle), np.sin(angle)], -1)
     return Layout(starts, -starts, np.zeros_like(starts), turn=True)
