@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from rllib_safemarl.envs.graphs import graph_hops
 from rllib_safemarl.envs.spaces import flat_space
 from rllib_safemarl.envs.vector import AgentGraph, Kind, VectorEnv
 from rllib_safemarl.errors import SafeMARLError
-from rllib_safemarl.functional.neighbourhoods import complete_hops, hop_distances
+from rllib_safemarl.functional.neighbourhoods import complete_hops
 from rllib_safemarl.functional.views import ViewBuilder
 
 AGENTS_WITH_OWN_POLICY = 16
@@ -218,39 +219,3 @@ def make_views(team: Team, kappa: float, max_neighbours: int) -> ViewBuilder:
         graph.degree,
         team.position_size,
     )
-
-
-def graph_hops(description: Any, agents: Sequence[Any]) -> NDArray[np.int16] | None:
-    """Hop distances ``[A, A]`` of a user's ``agent_graph``, or ``None`` where none was given.
-
-    Args:
-        description: ``None``, ``"complete"``, ``"chain"``, pairs of agent names or indices, or a
-            function from the list of agents to such pairs.
-        agents: the environment's agents.
-
-    Raises:
-        SafeMARLError: it is none of these, or names an unknown agent.
-    """
-    if description is None:
-        return None
-    if description == "complete":
-        return complete_hops(len(agents))
-    if description == "chain":
-        return hop_distances([(i, i + 1) for i in range(len(agents) - 1)], len(agents))
-    if callable(description):
-        description = description(list(agents))
-    if isinstance(description, str):
-        raise SafeMARLError(
-            f"agent_graph={description!r} is neither 'complete' nor 'chain' nor a list of pairs."
-        )
-    names = {agent: i for i, agent in enumerate(agents)}
-    try:
-        edges = [
-            tuple(end if isinstance(end, int) and end not in names else names[end] for end in pair)
-            for pair in description
-        ]
-        return hop_distances([(i, j) for i, j in edges], len(agents))
-    except (KeyError, TypeError, ValueError) as error:
-        raise SafeMARLError(
-            f"agent_graph must be pairs of agents of {list(agents)}; it fails at {error}."
-        ) from error
