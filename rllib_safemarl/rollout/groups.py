@@ -186,8 +186,10 @@ def make_groups(team: Team, views: ViewBuilder, own_spaces: bool) -> tuple[Group
 
 def _module_space(kind: Kind, views: ViewBuilder, own_spaces: bool) -> spaces.Space:
     if views.slots == 0:
-        ranked_box = isinstance(kind.observation_space, spaces.Box)
-        return kind.observation_space if own_spaces or ranked_box else flat_space(kind.observation_space)
+        space = kind.observation_space
+        # RLlib's catalogs know vectors and pictures.
+        in_catalog = isinstance(space, spaces.Box) and len(space.shape) in (1, 3)
+        return space if own_spaces or in_catalog else flat_space(space)
     size = views.layouts[kind.name].size
     return spaces.Box(-np.inf, np.inf, (size,), np.float32)
 

@@ -36,6 +36,7 @@ class HarvestEnv(ParallelEnv):
         self.possible_agents = list(OBSERVATIONS)
         self.agents: list[str] = []
         self._faults = faults
+        self._random = np.random.default_rng()
 
     def observation_space(self, agent):
         return OBSERVATIONS[agent]
