@@ -29,7 +29,8 @@ class CrossingConfig:
             joins robots whose nominal starts lie within 2 m.
         sense_radius: metres, centre to centre.
         max_degree: at most so many robots are joined to one, the nearest.
-        time_limit: steps per episode; ``None`` takes 20 more than 1.5 times the straight way needs.
+        time_limit: steps per episode; ``None`` takes 20 more than 1.5 times the straight way needs, and
+            in a doorway the time of a metre more for every robot that shares the door.
         step_seconds: duration of one step, seconds.
         top_speed: metres per second.
         acceleration: greatest acceleration and braking, metres per second squared.

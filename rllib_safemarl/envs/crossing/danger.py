@@ -13,6 +13,28 @@ from numpy.typing import NDArray
 from rllib_safemarl.envs.crossing.neighbour_search import Array, Index, NearPairs
 
 
+def pair_margins(
+    pairs: NearPairs, velocities: Array, radius: float, braking: float, clearance: float
+) -> Array:
+    """The margin ``[L]`` of every pair in reach, metres.
+
+    Args:
+        pairs: robots in reach of each other.
+        velocities: ``[N, A, 2]`` metres per second.
+        radius: of a robot, metres.
+        braking: of a robot, metres per second squared.
+        clearance: κ_s, metres.
+    """
+    plane = np.ascontiguousarray(velocities.reshape(-1, 2).T)
+    relative = plane.take(pairs.candidates.second.take(pairs.near), 1)
+    relative -= plane.take(pairs.candidates.first.take(pairs.near), 1)
+    squared = np.maximum(pairs.squared.take(pairs.near), 1e-18)
+    approach = np.minimum(pairs.gap[0] * relative[0] + pairs.gap[1] * relative[1], 0.0)
+    # V² / (2 (b + b)) with V = approach / distance.
+    brake = approach * approach / (squared * (4.0 * braking))
+    return np.sqrt(squared) - brake - (2.0 * radius + clearance)
+
+
 def margins(
     pairs: NearPairs, velocities: Array, radius: float, braking: float, clearance: float, reach: float
 ) -> NDArray[np.float32]:
@@ -27,19 +49,10 @@ def margins(
         reach: metres, centre to centre; a robot with nobody in reach has the margin of one at rest there.
     """
     copies, robots, _ = velocities.shape
-    first, second = (side.take(pairs.near) for side in (pairs.candidates.first, pairs.candidates.second))
-    plane = np.ascontiguousarray(velocities.reshape(-1, 2).T)
-    relative = plane.take(second, 1)
-    relative -= plane.take(first, 1)
-    squared = np.maximum(pairs.squared.take(pairs.near), 1e-18)
-    approach = np.minimum(pairs.gap[0] * relative[0] + pairs.gap[1] * relative[1], 0.0)
-    # V² / (2 (b + b)) with V = approach / distance.
-    margin = np.sqrt(squared) - approach * approach / (squared * (4.0 * braking))
-    apart = 2.0 * radius + clearance
-    least = np.full(copies * robots, reach)
-    np.minimum.at(least, first, margin)
-    np.minimum.at(least, second, margin)
-    least -= apart
+    margin = pair_margins(pairs, velocities, radius, braking, clearance)
+    least = np.full(copies * robots, reach - (2.0 * radius + clearance))
+    np.minimum.at(least, pairs.candidates.first.take(pairs.near), margin)
+    np.minimum.at(least, pairs.candidates.second.take(pairs.near), margin)
     return least.reshape(copies, robots).astype(np.float32)
 
 

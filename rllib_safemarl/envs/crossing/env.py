@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from rllib_safemarl.envs.crossing.config import CrossingConfig
 from rllib_safemarl.envs.crossing.danger import margins, nearest_edges
-from rllib_safemarl.envs.crossing.layouts import JITTER, make_layout
+from rllib_safemarl.envs.crossing.layouts import JITTER, TILE_ROBOTS, make_layout
 from rllib_safemarl.envs.crossing.neighbour_search import NearPairs, NeighbourSearch
 from rllib_safemarl.envs.crossing.walls import stop_at_walls
 from rllib_safemarl.envs.random import hashed_uniform
@@ -47,8 +48,9 @@ class CrossingVectorEnv(VectorEnv):
         self.cost_names = tuple(config.costs)
         self.layout = make_layout(config.layout, config.n_agents)
         way = np.linalg.norm(self.layout.goals - self.layout.starts, axis=1).max()
-        straight = way / (config.top_speed * config.step_seconds)
-        self.time_limit: int = config.time_limit or math.ceil(20 + 1.5 * straight)
+        queue = min(config.n_agents, TILE_ROBOTS) if self.layout.walls else 0
+        steps = 20 + (1.5 * way + queue) / (config.top_speed * config.step_seconds)
+        self.time_limit: int = config.time_limit or math.ceil(steps)
         self.kinds = (self._kind(way),)
         # Beyond the first reach no pair can be in danger, even closing at twice the top speed.
         braking = (2.0 * config.top_speed) ** 2 / (4.0 * config.acceleration)
@@ -65,6 +67,8 @@ class CrossingVectorEnv(VectorEnv):
         self._least_margins = np.zeros(num_copies, np.float32)
         self._all_active = np.ones(shape[:2], bool)
         self._never = np.zeros(shape[:2], bool)
+        # Recent positions of the copies that somebody looks at.
+        self._trails: dict[int, deque[NDArray[np.float64]]] = {}
 
     def _kind(self, way: float) -> Kind:
         config = self.config
@@ -99,6 +103,8 @@ class CrossingVectorEnv(VectorEnv):
         config = self.config
         self._accelerate(actions[KIND])
         self._move()
+        for copy, trail in self._trails.items():
+            trail.append(self.positions[copy].copy())
         offset = self.goals - self.positions
         distance = _length(offset)
         ways = self._free_way(self.positions, self.goals, distance)
@@ -171,6 +177,8 @@ class CrossingVectorEnv(VectorEnv):
         self._episodes[copies] += 1
         self._least_margins[copies] = np.inf
         self._ways[copies] = self._free_way(starts, goals, _length(goals - starts))
+        for copy in self._trails.keys() & copies.tolist():
+            self._trails[copy].clear()
 
     def _end(self, copies: NDArray[np.intp], last: Observation, reached: NDArray[np.bool_]) -> Ending:
         observation = Observation(
@@ -224,10 +232,11 @@ class CrossingVectorEnv(VectorEnv):
         self._seed = int(state["_seed"])
 
     def render(self, copy: int = 0) -> NDArray[np.uint8]:
-        """An RGB picture of one copy; needs the ``plot`` extra."""
-        from rllib_safemarl.envs.crossing.render import draw_scene
+        """An RGB picture of one copy, with recent paths from the second on; needs the ``plot`` extra."""
+        from rllib_safemarl.envs.crossing.render import TRAIL_STEPS, draw_scene
 
-        return draw_scene(self, copy)
+        trail = self._trails.setdefault(copy, deque(maxlen=TRAIL_STEPS))
+        return draw_scene(self, copy, np.stack([*trail, self.positions[copy]]))
 
 
 def _length(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
