@@ -1,0 +1,99 @@
+"""Checkpoints in time, and a Ctrl-C that loses nothing."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.tune.result import DONE, SHOULD_CHECKPOINT
+
+from rllib_safemarl.cli.console import say
+
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption(Callback):
+    """Saves running trials once a minute, if asked to, and before Ctrl-C (or SIGTERM) ends the run.
+
+    Tune by itself stops at once on Ctrl-C and forgets what was trained since the last checkpoint. A second
+    Ctrl-C does that here.
+
+    Args:
+        every_minute: whether to save once a minute.
+
+    Attributes:
+        received: the signal that ended the run, or None.
+    """
+
+    def __init__(self, every_minute: bool) -> None:
+        self.received: int | None = None
+        self._every_minute = every_minute
+        self._announced = False
+        self._saved: set[str] = set()
+        self._saved_at: dict[str, float] = {}
+        self._stop_tune: Any = None
+        self._original = {number: signal.getsignal(number) for number in SIGNALS}
+
+    # The signal.
+
+    def setup(self, *args: Any, **info: Any) -> None:
+        """Take over from Tune, which has just installed its own handler."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._stop_tune = signal.getsignal(signal.SIGINT)
+        for number in SIGNALS:
+            signal.signal(number, self._receive)
+
+    def _receive(self, number: int, frame: Any) -> None:
+        if self.received is not None:
+            self._stop()
+        self.received = number
+
+    def _stop(self) -> None:
+        """Have Tune leave its loop; from here on signals act as they did before."""
+        if callable(self._stop_tune):
+            self._stop_tune(signal.SIGINT, None)
+            self._stop_tune = None
+        self.restore_handlers()
+
+    def restore_handlers(self) -> None:
+        """Give the signals back; to be called when Tune has returned."""
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self._original.items():
+                signal.signal(number, handler)
+
+    # What Tune calls.
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any
+    ) -> None:
+        """Ask for a checkpoint where one is due."""
+        if result.get(DONE):
+            return
+        now = time.monotonic()
+        due = now - self._saved_at.setdefault(trial.trial_id, now) >= SECONDS_BETWEEN_CHECKPOINTS
+        if self.received is not None or (self._every_minute and due):
+            result[SHOULD_CHECKPOINT] = True
+
+    def on_checkpoint(
+        self, iteration: int, trials: list[Trial], trial: Trial, *args: Any, **info: Any
+    ) -> None:
+        """Remember that a trial is saved."""
+        self._saved_at[trial.trial_id] = time.monotonic()
+        if self.received is not None:
+            self._saved.add(trial.trial_id)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """After Ctrl-C, stop once every running trial is saved."""
+        if self.received is None:
+            return
+        if not self._announced:
+            self._announced = True
+            say("stopping after this iteration, with a checkpoint (Ctrl-C again stops at once)")
+        if all(t.trial_id in self._saved for t in trials if t.status == Trial.RUNNING):
+            self._stop()

@@ -1,0 +1,17 @@
+"""The `safemarl` command: what RLlib has no command for."""
+
+from __future__ import annotations
+
+import click
+
+from rllib_safemarl import __version__
+from rllib_safemarl.cli.lazy import LazyGroup
+
+COMMANDS: dict[str, str] = {}
+"""Subcommand → ``module:command``; one line adds one."""
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS)
+@click.version_option(__version__, prog_name="safemarl", message="%(prog)s %(version)s")
+def main() -> None:
+    """Safe multi-agent reinforcement learning on Ray RLlib."""

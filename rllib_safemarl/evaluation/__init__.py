@@ -1,0 +1,1 @@
+"""Rollouts, statistics, tables and figures of trained policies."""

@@ -1,0 +1,143 @@
+"""What a trial's results say, read once for the live table, the summary and the figures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+RESULT_FILE = "result.json"
+"""Tune's file of a trial: one result a line."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The figures of one iteration; NaN where there is none (yet).
+
+    Attributes:
+        iteration: training iterations so far.
+        steps: environment steps so far.
+        seconds: training time so far.
+        team_return: undiscounted return per episode, mean over agents (of stock algorithms: their sum).
+        cost: undiscounted cost per episode and agent; with several constraints that of the tightest.
+        limit: its limit.
+        constraint: its name, where there are several.
+        worst_cost: cost per episode of the agent with the largest, summed over constraints.
+        multiplier: mean over agents and constraints.
+    """
+
+    iteration: int
+    steps: float
+    seconds: float
+    team_return: float
+    cost: float
+    limit: float
+    constraint: str
+    worst_cost: float
+    multiplier: float
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the cost keeps to its limit; None if one of them is missing."""
+        if math.isnan(self.cost) or math.isnan(self.limit):
+            return None
+        return self.cost <= self.limit
+
+
+def lookup(result: Mapping[str, Any], path: str, default: Any = math.nan) -> Any:
+    """The value at ``a/b/c`` of a nested result."""
+    value: Any = result
+    for part in path.split("/"):
+        if not isinstance(value, Mapping) or part not in value:
+            return result.get(path, default)
+        value = value[part]
+    return value
+
+
+def read_result(result: Mapping[str, Any]) -> Reading:
+    """Read one result of a trial, ours or a stock algorithm's."""
+    cost, limit, constraint = tightest_cost(result)
+    return Reading(
+        iteration=int(_first(result, "training_iteration")),
+        steps=_first(
+            result,
+            "env_runners/num_env_steps_sampled_lifetime",
+            "num_env_steps_sampled_lifetime",
+            "timesteps_total",
+        ),
+        seconds=_first(result, "time_total_s"),
+        team_return=_first(result, "env_runners/episode_team_return_mean", "env_runners/episode_return_mean"),
+        cost=cost,
+        limit=limit,
+        constraint=constraint,
+        worst_cost=_first(result, "env_runners/episode_cost_max_agent"),
+        multiplier=_first(result, "learners/__all_modules__/multiplier_mean"),
+    )
+
+
+def tightest_cost(
+    result: Mapping[str, Any], limit: Any = None, where: str = "env_runners"
+) -> tuple[float, float, str]:
+    """The cost nearest to, or farthest above, its limit.
+
+    Args:
+        result: a result.
+        limit: a number for every constraint or a dict by name; None takes the result's own config.
+        where: the part of the result with the figures of episodes.
+
+    Returns:
+        Cost, limit and, where there are several constraints, the name; NaN for what is missing.
+    """
+    if limit is None:
+        limit = lookup(result, "config/cost_limit", None)
+    costs = lookup(result, f"{where}/episode_costs_mean", None)
+    if not isinstance(costs, Mapping):
+        if isinstance(limit, Mapping):
+            limit = next(iter(limit.values()), None)
+        return _first(result, f"{where}/episode_cost_mean"), _number(limit), ""
+
+    def limit_of(name: str) -> float:
+        return _number(limit.get(name) if isinstance(limit, Mapping) else limit)
+
+    def tightness(name: str) -> float:
+        share = _number(costs[name]) - limit_of(name)
+        return -math.inf if math.isnan(share) else share / max(limit_of(name), 1e-9)
+
+    name = max(costs, key=tightness)
+    return _number(costs[name]), limit_of(name), str(name)
+
+
+def read_curve(trial_folder: Path) -> pd.DataFrame:
+    """Every reading of a trial, one a row; an empty frame if it reported nothing.
+
+    A line cut off by a crash is left out, and of iterations that a resumed trial ran again the last counts.
+    """
+    file = trial_folder / RESULT_FILE
+    readings = []
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
+        try:
+            readings.append(asdict(read_result(json.loads(line))))
+        except json.JSONDecodeError:
+            continue
+    frame = pd.DataFrame(readings, columns=[*Reading.__dataclass_fields__])
+    return frame.drop_duplicates("iteration", keep="last").sort_values("iteration", ignore_index=True)
+
+
+def _first(result: Mapping[str, Any], *paths: str) -> float:
+    """The first of several places that holds a number, else NaN."""
+    values = (_number(lookup(result, path, None)) for path in paths)
+    return next((value for value in values if not math.isnan(value)), math.nan)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or value is None:
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
