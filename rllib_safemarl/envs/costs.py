@@ -70,6 +70,12 @@ def read_cost(info: Any, names: Sequence[str], agent: Any, where: str) -> list[f
                 f"{', '.join(names)}."
             )
         return [_number(cost, names[0], agent, where)]
+    _check_names(cost, names, agent, where)
+    return [_number(cost[name], name, agent, where) for name in names]
+
+
+def _check_names(cost: Mapping[str, Any], names: Sequence[str], agent: Any, where: str) -> None:
+    """Refuse a dict of costs with other names."""
     for name in cost:
         if name not in names:
             raise SafeMARLError(
@@ -82,7 +88,6 @@ def read_cost(info: Any, names: Sequence[str], agent: Any, where: str) -> list[f
                 f"agent {agent!r} reports no cost {name!r} in {where}; give all of {', '.join(names)} at "
                 "every step."
             )
-    return [_number(cost[name], name, agent, where) for name in names]
 
 
 def _number(value: Any, name: str, agent: Any, where: str) -> float:

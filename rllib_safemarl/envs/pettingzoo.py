@@ -200,12 +200,13 @@ class ParallelVectorEnv(VectorEnv):
                 raise SafeMARLError(f"agent {agent!r} acted but got no reward in {where}.")
             reward[i] = rewards[agent]
             cost[i] = read_cost(infos.get(agent), self.cost_names, agent, where)
-            terminated[i] = bool(terminations.get(agent, False))
-            stopped = bool(truncations.get(agent, False)) and not terminated[i]
-            cut |= stopped
-            self._gone[n, i] = terminated[i] or stopped
-            self._active[n, i] = agent in staying and not self._gone[n, i]
-            self._write(n, agent, observations, required=bool(self._active[n, i]))
+            ended = bool(terminations.get(agent, False))
+            stopped = not ended and bool(truncations.get(agent, False))
+            stays = agent in staying and not ended and not stopped
+            if not stays:
+                terminated[i], self._gone[n, i], self._active[n, i] = ended, ended or stopped, False
+                cut |= stopped
+            self._write(n, agent, observations, required=stays)
         for agent in staying.difference(joint):
             i = self._place(agent)
             if not self._gone[n, i]:

@@ -171,6 +171,7 @@ class TinyEnv(ParallelEnv):
         self.start = attributes.pop("start", ["a", "b"])
         self.value = attributes.pop("value", lambda t: np.full(1, float(t), np.float32))
         self.shown = attributes.pop("shown", None)
+        self.paid = attributes.pop("paid", ["a", "b"])
         for name, value in attributes.items():
             setattr(self, name, value)
 
@@ -192,7 +193,7 @@ class TinyEnv(ParallelEnv):
         shown = set(acted) | set(self.agents) if self.shown is None else self.shown
         return (
             {a: self.value(self.t) for a in shown},
-            {a: 1.0 for a in acted},
+            {a: 1.0 for a in acted if a in self.paid},
             {a: a in terminated for a in acted},
             {a: a in truncated for a in acted},
             {a: {} for a in acted},
@@ -350,6 +351,10 @@ def test_environments_that_do_not_fit_are_refused_at_once(attributes, message):
 def test_a_live_agent_without_observation_or_reward_is_refused():
     with pytest.raises(SafeMARLError, match="agent 'b' is to act but got no observation"):
         _steps(ParallelVectorEnv(lambda: TinyEnv({}, shown={"a"}), 1), 1)
+    with pytest.raises(
+        SafeMARLError, match=r"agent 'b' acted but got no reward in step 1 of an episode \(copy 0\)"
+    ):
+        _steps(ParallelVectorEnv(lambda: TinyEnv({}, paid=["a"]), 1), 1)
     with pytest.raises(SafeMARLError, match="all copies must have the same possible_agents"):
         ParallelVectorEnv(lambda n: TinyEnv({}, possible_agents=["a", "b", "c"][: 2 + n]), 2)
 
