@@ -9,8 +9,10 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from rllib_safemarl.envs.parallel import parallel_env
 from rllib_safemarl.envs.pettingzoo import ParallelVectorEnv
-from rllib_safemarl.envs.registry import make_vector
+from rllib_safemarl.envs.registry import ENVIRONMENTS, make_vector
+from rllib_safemarl.envs.spaces import flatten_value
 from rllib_safemarl.errors import SafeMARLError
+from tests.envs.third_party import ACTIONS, OBSERVATIONS, HarvestEnv, draw
 
 CROSSING = "safemarl/crossing"
 
@@ -46,6 +48,36 @@ def test_it_is_the_vector_environments_copy():
     np.testing.assert_array_equal(list(shown.values()), observation.values["robot"][0])
     assert env.agents == []
     assert infos["robot_0"]["episode"].keys() == {"goal_reached", "least_margin"}
+
+
+def test_leavers_terminations_and_own_spaces_survive_the_way_there_and_back(monkeypatch, capsys):
+    monkeypatch.setitem(ENVIRONMENTS, "test/harvest", "tests.envs.third_party:HarvestVectorEnv")
+    env, hand = parallel_env("test/harvest"), HarvestEnv()
+    shown, _ = env.reset(seed=3)
+    expected, _ = hand.reset(seed=int(np.random.SeedSequence((3, 0, 0)).generate_state(1)[0] >> 1))
+    rng = np.random.default_rng(0)
+    while hand.agents:
+        assert env.agents == hand.agents and shown.keys() == expected.keys()
+        for agent, value in expected.items():
+            assert env.observation_space(agent).contains(shown[agent])
+            np.testing.assert_allclose(
+                flatten_value(OBSERVATIONS[agent], shown[agent]),
+                flatten_value(OBSERVATIONS[agent], value),
+                rtol=1e-6,
+                atol=1e-6,
+            )
+        actions = {agent: draw(ACTIONS[agent], rng) for agent in hand.agents}
+        shown, rewards, terminated, truncated, infos = env.step(actions)
+        expected, their_rewards, their_terminated, their_truncated, their_infos = hand.step(actions)
+        assert terminated == their_terminated and truncated == their_truncated
+        for agent, reward in their_rewards.items():
+            np.testing.assert_allclose(rewards[agent], reward, rtol=1e-6)
+            for name, cost in their_infos[agent]["cost"].items():
+                np.testing.assert_allclose(infos[agent]["cost"][name], cost, rtol=1e-6)
+    assert env.agents == []
+    np.testing.assert_allclose(infos["twin"]["episode"]["push"], hand.total, rtol=1e-5)
+    parallel_api_test(parallel_env("test/harvest"), num_cycles=50)
+    assert "Passed" in capsys.readouterr().out
 
 
 def test_resets_without_a_seed_go_on_from_the_last_seed():

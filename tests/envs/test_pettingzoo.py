@@ -225,6 +225,9 @@ def test_agents_may_join_late_and_again():
     assert [float(step.observation.values["kind_0"][0, 0, 0]) for step in steps[:5]] == [1, 2, 3, 3, 5]
     assert not steps[2].terminated.any() and steps[5].terminated.all() and not steps[5].truncated[0]
     np.testing.assert_array_equal(steps[5].active[0], [True, False])
+    # The next episode knows nothing of what b saw in the last one.
+    np.testing.assert_array_equal(steps[5].ending.observation.values["kind_0"][0, :, 0], [6.0, 6.0])
+    np.testing.assert_array_equal(steps[5].observation.values["kind_0"][0, :, 0], [0.0, 0.0])
 
 
 def test_an_agent_that_terminated_stays_away_even_if_env_agents_goes_on_naming_it():

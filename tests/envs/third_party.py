@@ -8,6 +8,8 @@ import numpy as np
 from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
+from rllib_safemarl.envs.pettingzoo import ParallelVectorEnv
+
 OBSERVATIONS = {
     "scout": spaces.Dict({"place": spaces.Box(-10, 10, (2,), np.float32), "mode": spaces.Discrete(3)}),
     "carrier": spaces.Box(-np.inf, np.inf, (2, 2), np.float64),
@@ -91,16 +93,23 @@ class HarvestEnv(ParallelEnv):
         return self._observations(acted), rewards, terminated, truncated, infos
 
 
+class HarvestVectorEnv(ParallelVectorEnv):
+    """The same as one of our own names would have it."""
+
+    def __init__(self, num_copies=1, **settings):
+        super().__init__(lambda: HarvestEnv(**settings), num_copies)
+
+
 def random_actions(env, rng):
     """Kind → random actions ``[N, A_kind, ...]`` for the adapted environment."""
     actions = {}
     for kind in env.kinds:
-        rows = [[_draw(kind.action_space, rng) for _ in kind.agents] for _ in range(env.num_copies)]
+        rows = [[draw(kind.action_space, rng) for _ in kind.agents] for _ in range(env.num_copies)]
         actions[kind.name] = np.array(rows)
     return actions
 
 
-def _draw(space, rng):
+def draw(space, rng):
     if isinstance(space, spaces.Discrete):
         return int(rng.integers(space.n)) + int(space.start)
     if isinstance(space, spaces.MultiDiscrete):
