@@ -15,8 +15,8 @@ from ray.tune.result import STDERR_FILE, STDOUT_FILE, TRIAL_INFO
 
 from rllib_safemarl.algorithms.refusals import refuse_meaningless
 from rllib_safemarl.algorithms.settings import Setting, is_whole
+from rllib_safemarl.envs.team import TEAM, Team
 from rllib_safemarl.errors import SafeMARLError, nearest_name
-from rllib_safemarl.rollout.groups import TEAM, Team
 from rllib_safemarl.rollout.runner import ColumnarEnvRunner
 
 COLUMNAR_SETTINGS: dict[str, Setting] = {

@@ -60,7 +60,7 @@ def depth_of_cost(cost: Float, threshold: float = 0.0) -> Float:
 
 def count_violations(danger: Bool) -> int:
     """Times at which danger began for the team; ``danger [T, A]``."""
-    team = danger.any(1)
+    team: NDArray[np.bool_] = np.asarray(danger.any(1))
     return int(team[0]) + int((team[1:] & ~team[:-1]).sum()) if len(team) else 0
 
 

@@ -1,91 +1,24 @@
-"""The acting side of policies: from views to actions, one network call for as many as possible."""
+"""Actors for RLModules: plain MLPs together, any other module by its own forward methods."""
 
 from __future__ import annotations
 
-import abc
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModule
 from ray.rllib.core.rl_module.rl_module import RLModule
 from ray.rllib.core.rl_module.torch import TorchRLModule
 
 from rllib_safemarl.envs.spaces import unflatten_rows
+from rllib_safemarl.envs.team import Group
 from rllib_safemarl.errors import SafeMARLError
-from rllib_safemarl.functional.actions import ActionTransform
-from rllib_safemarl.nn.mlp import PolicyMLP, PolicyStack
+from rllib_safemarl.nn.mlp import PolicyMLP
+from rllib_safemarl.policies.actor import Actor, StackActor, stack_by_shape
 from rllib_safemarl.rollout.distributions import distribution_of
-from rllib_safemarl.rollout.groups import Group
 from rllib_safemarl.rollout.rl_module import policy_mlp
-
-
-@dataclass(frozen=True)
-class Acted:
-    """What the P policies of an actor chose for their G agents each, in N copies.
-
-    Attributes:
-        actions: ``[P, N, G, ...]`` as the policies chose them.
-        env_actions: the same, scaled for the environment.
-        inputs: ``[P, N, G, …]`` distribution inputs, or ``None``.
-        log_prob: ``[P, N, G]`` where a module gives it itself, else ``None``.
-    """
-
-    actions: NDArray
-    env_actions: NDArray
-    inputs: NDArray | None
-    log_prob: NDArray | None
-
-
-class Actor(abc.ABC):
-    """Acts for P policies whose groups are of one kind and one size.
-
-    Attributes:
-        groups: the P groups.
-        rows: ``[P * G]`` their agents as rows of the kind's columns, policy by policy.
-    """
-
-    def __init__(self, groups: Sequence[Group], normalize_actions: bool, clip_actions: bool) -> None:
-        self.groups = tuple(groups)
-        self.kind = groups[0].kind
-        self.rows = np.concatenate([group.rows for group in groups])
-        self._shape = len(groups), len(groups[0].rows)
-        self._transform = ActionTransform(groups[0].action_space, normalize_actions, clip_actions)
-
-    @abc.abstractmethod
-    def choose(
-        self, views: torch.Tensor, explore: bool, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        """Actions, inputs and log-probabilities ``[P, B, …]`` for views ``[P, B, V]``."""
-
-    def refresh(self) -> None:  # noqa: B027 - modules called directly are always fresh
-        """Take over the modules' present weights."""
-
-    def act(
-        self, views: Mapping[str, NDArray[np.float32]], explore: bool, generator: torch.Generator
-    ) -> Acted:
-        """Choose actions for views kind → ``[N, A_kind, V]``; call without gradients."""
-        mine = views[self.kind]
-        policies, agents = self._shape
-        copies = len(mine)
-        if policies == 1:
-            rows = self.groups[0].pick(mine)[None]
-        else:
-            rows = mine[:, self.rows].reshape(copies, policies, agents, -1).swapaxes(0, 1)
-        flat = np.ascontiguousarray(rows).reshape(policies, copies * agents, -1)
-        actions, inputs, log_prob = self.choose(torch.from_numpy(flat), explore, generator)
-        lead = (policies, copies, agents)
-        chosen = actions.numpy().reshape(*lead, *actions.shape[2:])
-        return Acted(
-            chosen,
-            self._transform(chosen),
-            None if inputs is None else inputs.numpy().reshape(*lead, -1),
-            None if log_prob is None else log_prob.numpy().reshape(lead),
-        )
 
 
 class ModuleActor(Actor):
@@ -124,52 +57,39 @@ class ModuleActor(Actor):
         )
 
 
-class StackActor(Actor):
-    """Policies that are equally shaped MLPs, by one batched call for all."""
-
-    def __init__(
-        self,
-        groups: Sequence[Group],
-        modules: Sequence[RLModule],
-        normalize_actions: bool,
-        clip_actions: bool,
-    ) -> None:
-        super().__init__(groups, normalize_actions, clip_actions)
-        self.distribution = distribution_of(modules[0])
-        self._modules = modules
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Stack the modules' present weights."""
-        networks = [policy_mlp(module) for module in self._modules]
-        self._stack = PolicyStack([network for network in networks if network is not None])
-
-    def choose(
-        self, views: torch.Tensor, explore: bool, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        """One pass through the stack."""
-        inputs = self._stack(views)
-        draw = self.distribution
-        return draw.sample(inputs, generator) if explore else draw.mode(inputs), inputs, None
-
-
 def make_actors(
     groups: Sequence[Group], module: MultiRLModule, normalize_actions: bool, clip_actions: bool
 ) -> list[Actor]:
     """Actors for all groups: MLPs of equal shape together, any other module by itself."""
-    stacks: dict[Any, list[Group]] = {}
-    actors: list[Actor] = []
-    for group in groups:
-        network: PolicyMLP | None = policy_mlp(module[group.policy])
-        if network is None or len(group.observation_space.shape or ()) != 1:
-            actor = ModuleActor(group, module[group.policy], normalize_actions, clip_actions)
-            actors.append(actor)
-        else:
-            stacks.setdefault((group.kind, len(group.rows), network.shape), []).append(group)
-    for members in stacks.values():
+    plain = policy_mlps(groups, module)
+    actors: list[Actor] = [
+        ModuleActor(group, module[group.policy], normalize_actions, clip_actions)
+        for group in groups
+        if group.policy not in plain
+    ]
+    for members in stack_by_shape([g for g in groups if g.policy in plain], plain):
         modules = [module[group.policy] for group in members]
-        actors.append(StackActor(members, modules, normalize_actions, clip_actions))
+        actors.append(
+            StackActor(
+                members,
+                partial(_networks, modules),
+                distribution_of(modules[0]),
+                normalize_actions,
+                clip_actions,
+            )
+        )
     return actors
+
+
+def policy_mlps(groups: Sequence[Group], module: MultiRLModule) -> dict[str, PolicyMLP]:
+    """Networks of those policies that are plain MLPs on flat views, sharing the modules' parameters."""
+    found = {group.policy: policy_mlp(module[group.policy]) for group in groups}
+    flat = {group.policy for group in groups if len(group.observation_space.shape or ()) == 1}
+    return {policy: mlp for policy, mlp in found.items() if mlp is not None and policy in flat}
+
+
+def _networks(modules: Sequence[RLModule]) -> list[PolicyMLP]:
+    return [network for network in map(policy_mlp, modules) if network is not None]
 
 
 def _forward(module: RLModule, name: str) -> Any:

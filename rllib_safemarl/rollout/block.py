@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rllib_safemarl.envs.vector import Ending, Observation, Step, VectorEnv
-from rllib_safemarl.rollout.actor import Acted, Actor
+from rllib_safemarl.policies.actor import Acted, Actor
 from rllib_safemarl.rollout.columns import ColumnBatch, GroupColumns, ObservationColumns
 
 

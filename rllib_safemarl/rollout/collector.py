@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rllib_safemarl.envs.vector import Observation, VectorEnv
 from rllib_safemarl.functional.views import ViewBuilder
-from rllib_safemarl.rollout.actor import Acted, Actor
+from rllib_safemarl.policies.actor import Actor, joint_actions
 from rllib_safemarl.rollout.block import Block
 from rllib_safemarl.rollout.checks import check_block
 from rllib_safemarl.rollout.columns import ColumnBatch
@@ -52,6 +52,7 @@ class Collector:
         self.env = env
         self.views = views
         self._copy_ids = np.arange(first_copy, first_copy + env.num_copies)
+        self._sizes = {kind.name: len(kind.agents) for kind in env.kinds}
         self._now: Observation | None = None
         n, a, c = env.num_copies, env.num_agents, len(env.cost_names)
         self._alive = np.ones((n, a), bool)
@@ -98,7 +99,7 @@ class Collector:
             for t in range(num_steps):
                 views = self.views(self._now.values, self._alive, self._now.positions, self._now.edges)
                 acted = [actor.act(views, explore, generator) for actor in actors]
-                step = self.env.step(env_actions(self.env, actors, acted))
+                step = self.env.step(joint_actions(self._sizes, actors, acted))
                 block.write(t, acted, step)
                 self._now, self._alive = step.observation, step.active
                 if watch is not None:
@@ -153,17 +154,3 @@ class Collector:
         self._alive = np.array(state["alive"])
         self._sums = np.array(state["sums"])
         self._lengths = np.array(state["lengths"])
-
-
-def env_actions(env: VectorEnv, actors: Sequence[Actor], acted: Sequence[Acted]) -> dict[str, NDArray]:
-    """Actions per kind ``[N, A_kind, ...]`` from actions per policy."""
-    actions: dict[str, NDArray] = {}
-    sizes = {kind.name: len(kind.agents) for kind in env.kinds}
-    for actor, act in zip(actors, acted, strict=True):
-        by_copy = act.env_actions.swapaxes(0, 1)
-        chosen = by_copy.reshape(len(by_copy), -1, *by_copy.shape[3:])
-        if actor.kind not in actions:
-            shape = (len(chosen), sizes[actor.kind], *chosen.shape[2:])
-            actions[actor.kind] = np.empty(shape, chosen.dtype)
-        actions[actor.kind][:, actor.rows] = chosen
-    return actions

@@ -14,9 +14,9 @@ from ray.rllib.env.multi_agent_episode import MultiAgentEpisode
 from ray.rllib.utils import force_list
 
 from rllib_safemarl.envs.spaces import unflatten_rows
-from rllib_safemarl.rollout.actor import Actor
+from rllib_safemarl.envs.team import Team
+from rllib_safemarl.policies.actor import Actor
 from rllib_safemarl.rollout.block import Block
-from rllib_safemarl.rollout.groups import Team
 
 EPISODE_HOOKS = (
     "on_episode_created",

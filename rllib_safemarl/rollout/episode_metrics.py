@@ -29,9 +29,9 @@ from ray.rllib.utils.metrics import (
 )
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
+from rllib_safemarl.envs.team import AGENTS_WITH_OWN_POLICY, Group, Team
 from rllib_safemarl.rollout.collector import Episode
 from rllib_safemarl.rollout.columns import ColumnBatch
-from rllib_safemarl.rollout.groups import AGENTS_WITH_OWN_POLICY, Group, Team
 
 EPISODE_TEAM_RETURN_MEAN = "episode_team_return_mean"
 EPISODE_COST_MEAN = "episode_cost_mean"

@@ -18,6 +18,7 @@ from ray.rllib.env.env_runner import EnvRunner
 from ray.rllib.utils.checkpoints import Checkpointable
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, SAMPLE_TIMER, WEIGHTS_SEQ_NO
 
+from rllib_safemarl.envs.team import TEAM, Team, describe_team, make_groups, make_views
 from rllib_safemarl.envs.vector import VectorEnv
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.rollout.actor import make_actors
@@ -25,7 +26,6 @@ from rllib_safemarl.rollout.collector import Collector, Episode
 from rllib_safemarl.rollout.columns import ColumnBatch
 from rllib_safemarl.rollout.episode_hooks import Callbacks, EpisodeHooks
 from rllib_safemarl.rollout.episode_metrics import EpisodeMetrics
-from rllib_safemarl.rollout.groups import TEAM, Team, describe_team, make_groups, make_views
 from rllib_safemarl.rollout.make_env import make_vector_env
 
 logger = logging.getLogger(__name__)

@@ -18,9 +18,9 @@ from rllib_safemarl.algorithms import (
     ScalMAPPOLConfig,
 )
 from rllib_safemarl.algorithms.settings import describe
+from rllib_safemarl.envs.team import Team
 from rllib_safemarl.envs.vector import Kind
 from rllib_safemarl.errors import SafeMARLError
-from rllib_safemarl.rollout.groups import Team
 
 PRESETS = [IPPOConfig, MAPPOConfig, HAPPOConfig, MAPPOLConfig, ScalMAPPOLConfig]
 

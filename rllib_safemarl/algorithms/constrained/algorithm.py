@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -18,10 +20,17 @@ from ray.rllib.utils.metrics import (
     TIMERS,
     WEIGHTS_SEQ_NO,
 )
+from ray.util.debug import log_once
 
 from rllib_safemarl.algorithms.constrained.config import ConstrainedConfig
 from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.policies.files import FOLDER, save_policy
+from rllib_safemarl.policies.team_policy import PolicySettings, TeamPolicy
+from rllib_safemarl.rollout.actor import policy_mlps
 from rllib_safemarl.rollout.columns import ColumnBatch, join_copies
+from rllib_safemarl.rollout.distributions import distribution_of
+
+logger = logging.getLogger(__name__)
 
 
 class ConstrainedPolicyOptimization(PPO):
@@ -60,6 +69,44 @@ class ConstrainedPolicyOptimization(PPO):
             self.metrics.aggregate(results, key=LEARNER_RESULTS)
         with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
             self.env_runner.set_state(self._weights())
+
+    def team_policy(self) -> TeamPolicy:
+        """The present policies, ready to act without Ray.
+
+        Raises:
+            SafeMARLError: a policy is an RLModule of the user's own.
+        """
+        runner, config = self.env_runner, self.config
+        networks = policy_mlps(runner.groups, runner.module)
+        foreign = [group.policy for group in runner.groups if group.policy not in networks]
+        if foreign:
+            name = type(runner.module[foreign[0]]).__name__
+            raise SafeMARLError(
+                f"policy {foreign[0]!r} is a {name}; only MLPs of the default RLModule become policy files."
+            )
+        return TeamPolicy(
+            runner.team,
+            networks,
+            {policy: distribution_of(runner.module[policy]) for policy in networks},
+            PolicySettings(
+                config.policy_radius,
+                config.max_neighbours,
+                config.normalize_actions,
+                config.clip_actions,
+            ),
+        )
+
+    def save_to_path(self, path: str | Path | None = None, **kwargs: Any) -> str:
+        """RLlib's checkpoint, with the policies as small files in ``policy/`` beside it."""
+        saved = super().save_to_path(path, **kwargs)
+        if not Path(saved).is_dir():
+            return saved
+        try:
+            save_policy(self.team_policy(), Path(saved) / FOLDER)
+        except SafeMARLError as error:
+            if log_once(f"no_policy_file_{id(self)}"):
+                logger.warning("No policy file beside the checkpoint: %s", error)
+        return saved
 
     def _sample(self) -> ColumnBatch | None:
         """A batch from the local runner, or from all healthy remote ones under current weights."""

@@ -14,8 +14,8 @@ from ray.rllib.utils.from_config import NotProvided
 
 from rllib_safemarl.algorithms.columnar_config import COLUMNAR_SETTINGS, ColumnarConfig
 from rllib_safemarl.algorithms.settings import Setting, at_least, is_number, is_radius, one_of
+from rllib_safemarl.envs.team import Team
 from rllib_safemarl.errors import SafeMARLError, nearest_name
-from rllib_safemarl.rollout.groups import Team
 
 
 def _is_limit(value: Any) -> bool:

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from rllib_safemarl.algorithms.constrained.critics import CriticStack
+from rllib_safemarl.envs.team import Group
 from rllib_safemarl.functional.advantages import generalised_advantages
 from rllib_safemarl.functional.neighbourhoods import Neighbours
 from rllib_safemarl.functional.views import ViewBuilder
 from rllib_safemarl.rollout.columns import ColumnBatch, ObservationColumns
-from rllib_safemarl.rollout.groups import Group
 
 Float = NDArray[np.float32]
 

@@ -32,12 +32,12 @@ from rllib_safemarl.algorithms.constrained.policy_update import (
     policy_data,
 )
 from rllib_safemarl.algorithms.constrained.sequence import SequentialFactor
+from rllib_safemarl.envs.team import TEAM, make_groups, make_views
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.gradients import clip_gradients, clip_stacked_gradients
 from rllib_safemarl.functional.surrogates import constrained_advantage
 from rllib_safemarl.nn.stacked import StackedMLP
 from rllib_safemarl.rollout.columns import ColumnBatch
-from rllib_safemarl.rollout.groups import TEAM, make_groups, make_views
 
 CONSTRAINED = "constrained"
 _CRITICS_KEY = 1 << 20

@@ -11,9 +11,9 @@ from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 from rllib_safemarl.algorithms.constrained.constraints import Constraints
 from rllib_safemarl.algorithms.constrained.estimates import GroupEstimates
 from rllib_safemarl.algorithms.constrained.policy_update import StepResult
+from rllib_safemarl.envs.team import Group, Team
 from rllib_safemarl.functional.advantages import explained_variance
 from rllib_safemarl.rollout.columns import ColumnBatch
-from rllib_safemarl.rollout.groups import Group, Team
 
 
 def log_estimates(

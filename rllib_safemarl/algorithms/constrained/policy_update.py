@@ -18,12 +18,12 @@ from torch import Tensor
 from rllib_safemarl.algorithms.collectives import sum_arrays, sum_gradients
 from rllib_safemarl.algorithms.minibatches import minibatches
 from rllib_safemarl.envs.spaces import unflatten_rows
+from rllib_safemarl.envs.team import Group
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.distributions import ActionDistribution
 from rllib_safemarl.functional.surrogates import clipped_surrogate
 from rllib_safemarl.rollout.columns import ColumnBatch
 from rllib_safemarl.rollout.distributions import distribution_of
-from rllib_safemarl.rollout.groups import Group
 
 
 @dataclass(frozen=True)

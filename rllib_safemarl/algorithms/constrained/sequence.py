@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rllib_safemarl.envs.team import Group
 from rllib_safemarl.functional.surrogates import moving_sequential_factor, sequential_factor
 from rllib_safemarl.functional.views import ViewBuilder
 from rllib_safemarl.rollout.columns import ColumnBatch
-from rllib_safemarl.rollout.groups import Group
 
 
 class SequentialFactor:

@@ -30,7 +30,7 @@ class CrossingConfig:
         sense_radius: metres, centre to centre.
         max_degree: at most so many robots are joined to one, the nearest.
         time_limit: steps per episode; ``None`` takes 20 more than 1.5 times the straight way needs, and
-            in a doorway the time of a metre more for every robot that shares the door.
+            in a doorway for every robot of a door half a second and the time it takes to stop.
         step_seconds: duration of one step, seconds.
         top_speed: metres per second.
         acceleration: greatest acceleration and braking, metres per second squared.
@@ -50,7 +50,7 @@ class CrossingConfig:
     time_limit: int | None = None
     step_seconds: float = 0.1
     top_speed: float = 1.0
-    acceleration: float = 2.0
+    acceleration: float = 1.0
     radius: float = 0.1
     clearance: float = 0.05
     goal_radius: float = 0.15

@@ -49,7 +49,9 @@ class CrossingVectorEnv(VectorEnv):
         self.layout = make_layout(config.layout, config.n_agents)
         way = np.linalg.norm(self.layout.goals - self.layout.starts, axis=1).max()
         queue = min(config.n_agents, TILE_ROBOTS) if self.layout.walls else 0
-        steps = 20 + (1.5 * way + queue) / (config.top_speed * config.step_seconds)
+        # Each robot before the door costs half a second and the time to stop or start again.
+        waiting = queue * (0.5 + config.top_speed / config.acceleration)
+        steps = 20 + (1.5 * way / config.top_speed + waiting) / config.step_seconds
         self.time_limit: int = config.time_limit or math.ceil(steps)
         self.kinds = (self._kind(way),)
         # Beyond the first reach no pair can be in danger, even closing at twice the top speed.

@@ -21,7 +21,7 @@ def _actions(env, rng):
 
 def _one_robot(**settings):
     """Robot 0 of two, at (-1, 0) with goal (1, 0); the other out of reach."""
-    env = CrossingVectorEnv(1, n_agents=2, **settings)
+    env = CrossingVectorEnv(1, n_agents=2, acceleration=2.0, **settings)
     env.reset(0)
     env.positions[0] = [[-1.0, 0.0], [50.0, 0.0]]
     env.goals[0] = [[1.0, 0.0], [50.0, 0.0]]
@@ -91,7 +91,7 @@ def test_way_through_the_door_counts_as_progress():
 
 @pytest.mark.parametrize("layout", ["open", "ring"])
 def test_steps_equal_an_independent_implementation(layout):
-    env = CrossingVectorEnv(3, n_agents=5, layout=layout, max_degree=2)
+    env = CrossingVectorEnv(3, n_agents=5, layout=layout, max_degree=2, acceleration=2.0)
     env.reset(4)
     rng = np.random.default_rng(0)
     p, v, goals = env.positions.copy(), env.velocities.copy(), env.goals.copy()

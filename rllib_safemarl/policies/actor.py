@@ -1,0 +1,147 @@
+"""The acting side of policies: from views to actions, one network call for as many as possible."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rllib_safemarl.envs.team import Group
+from rllib_safemarl.functional.actions import ActionTransform
+from rllib_safemarl.functional.distributions import ActionDistribution
+from rllib_safemarl.nn.mlp import PolicyMLP, PolicyStack
+
+
+@dataclass(frozen=True)
+class Acted:
+    """What the P policies of an actor chose for their G agents each, in N copies.
+
+    Attributes:
+        actions: ``[P, N, G, ...]`` as the policies chose them.
+        env_actions: the same, scaled for the environment.
+        inputs: ``[P, N, G, …]`` distribution inputs, or ``None``.
+        log_prob: ``[P, N, G]`` where a module gives it itself, else ``None``.
+    """
+
+    actions: NDArray
+    env_actions: NDArray
+    inputs: NDArray | None
+    log_prob: NDArray | None
+
+
+class Actor(abc.ABC):
+    """Acts for P policies whose groups are of one kind and one size.
+
+    Attributes:
+        groups: the P groups.
+        rows: ``[P * G]`` their agents as rows of the kind's columns, policy by policy.
+    """
+
+    def __init__(self, groups: Sequence[Group], normalize_actions: bool, clip_actions: bool) -> None:
+        self.groups = tuple(groups)
+        self.kind = groups[0].kind
+        self.rows = np.concatenate([group.rows for group in groups])
+        self._shape = len(groups), len(groups[0].rows)
+        self._transform = ActionTransform(groups[0].action_space, normalize_actions, clip_actions)
+
+    @abc.abstractmethod
+    def choose(
+        self, views: torch.Tensor, explore: bool, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """Actions, inputs and log-probabilities ``[P, B, …]`` for views ``[P, B, V]``."""
+
+    def refresh(self) -> None:  # noqa: B027 - modules called directly are always fresh
+        """Take over the modules' present weights."""
+
+    def act(
+        self, views: Mapping[str, NDArray[np.float32]], explore: bool, generator: torch.Generator
+    ) -> Acted:
+        """Choose actions for views kind → ``[N, A_kind, V]``; call without gradients."""
+        mine = views[self.kind]
+        policies, agents = self._shape
+        copies = len(mine)
+        if policies == 1:
+            rows = self.groups[0].pick(mine)[None]
+        else:
+            rows = mine[:, self.rows].reshape(copies, policies, agents, -1).swapaxes(0, 1)
+        flat = np.ascontiguousarray(rows).reshape(policies, copies * agents, -1)
+        actions, inputs, log_prob = self.choose(torch.from_numpy(flat), explore, generator)
+        lead = (policies, copies, agents)
+        chosen = actions.numpy().reshape(*lead, *actions.shape[2:])
+        return Acted(
+            chosen,
+            self._transform(chosen),
+            None if inputs is None else inputs.numpy().reshape(*lead, -1),
+            None if log_prob is None else log_prob.numpy().reshape(lead),
+        )
+
+
+class StackActor(Actor):
+    """Policies that are equally shaped MLPs, by one batched call for all.
+
+    Args:
+        groups: their groups.
+        networks: returns their present networks, in the order of the groups.
+        distribution: of their actions.
+        normalize_actions: as in RLlib, see :class:`ActionTransform`.
+        clip_actions: as in RLlib.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        networks: Callable[[], Sequence[PolicyMLP]],
+        distribution: ActionDistribution,
+        normalize_actions: bool,
+        clip_actions: bool,
+    ) -> None:
+        super().__init__(groups, normalize_actions, clip_actions)
+        self.distribution = distribution
+        self._networks = networks
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Stack the present networks."""
+        self._stack = PolicyStack(self._networks())
+
+    def choose(
+        self, views: torch.Tensor, explore: bool, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """One pass through the stack."""
+        inputs = self._stack(views)
+        draw = self.distribution
+        return draw.sample(inputs, generator) if explore else draw.mode(inputs), inputs, None
+
+
+def stack_by_shape(groups: Sequence[Group], networks: Mapping[str, PolicyMLP]) -> list[list[Group]]:
+    """Groups whose networks can act in one call: of one kind, one size and one shape."""
+    stacks: dict[tuple, list[Group]] = {}
+    for group in groups:
+        shape = networks[group.policy].shape
+        stacks.setdefault((group.kind, len(group.rows), shape), []).append(group)
+    return list(stacks.values())
+
+
+def joint_actions(
+    sizes: Mapping[str, int], actors: Sequence[Actor], acted: Sequence[Acted]
+) -> dict[str, NDArray]:
+    """Actions for the environment, kind → ``[N, A_kind, ...]``, from actions per policy.
+
+    Args:
+        sizes: kind → A_kind.
+        actors: all of them.
+        acted: what each chose.
+    """
+    actions: dict[str, NDArray] = {}
+    for actor, act in zip(actors, acted, strict=True):
+        by_copy = act.env_actions.swapaxes(0, 1)
+        chosen = by_copy.reshape(len(by_copy), -1, *by_copy.shape[3:])
+        if actor.kind not in actions:
+            shape = (len(chosen), sizes[actor.kind], *chosen.shape[2:])
+            actions[actor.kind] = np.empty(shape, chosen.dtype)
+        actions[actor.kind][:, actor.rows] = chosen
+    return actions
