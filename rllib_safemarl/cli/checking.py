@@ -61,7 +61,7 @@ def check_env(env: Any) -> None:
         known = [*ENVIRONMENTS, *gymnasium.registry]
         raise SafeMARLError(
             f"there is no environment {env!r}.{nearest_name(env, known)} Ours are: "
-            f"{', '.join(ENVIRONMENTS)}; register_env() in a .py file makes your own known."
+            f"{', '.join(ENVIRONMENTS)}; your own are known after register_env() in a .py file."
         ) from None
 
 

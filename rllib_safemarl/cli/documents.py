@@ -71,15 +71,23 @@ def parse_value(text: str, what: str) -> Any:
         raise SafeMARLError(f"{what} {text!r} is not valid YAML or JSON: {_in_one_line(error)}.") from error
 
 
-def parse_mapping(text: str, what: str) -> dict[str, Any]:
+def parse_mapping(text: str, what: str, example: str = "kappa") -> dict[str, Any]:
     """Read a mapping of the command line.
+
+    Args:
+        text: the mapping.
+        what: where it stands, for the error.
+        example: a key it could have, for the error.
 
     Raises:
         SafeMARLError: it is malformed, or no mapping.
     """
     value = parse_value(text, what)
     if not isinstance(value, Mapping):
-        raise SafeMARLError(f"{what} {text!r} must be a mapping, such as '{{\"lr\": 0.001}}'.")
+        raise SafeMARLError(f"{what} {text!r} must be a mapping, such as '{{\"{example}\": 1}}'.")
+    for key, below in value.items():
+        if below is None and ":" in str(key):
+            raise SafeMARLError(f"{what} {text!r} lacks a space after the colon of {key!r}.")
     return dict(value)
 
 

@@ -41,6 +41,11 @@ _CLASS_FILE = "class_and_ctor_args.pkl"
 @click.option("--out", "-o", type=click.Path(path_type=Path), help="Write the results to a JSON file.")
 @click.option("--env", "-e", metavar="NAME", help="Another environment than the checkpoint's.")
 @click.option("--run", "--algo", "-r", "-a", "run", metavar="NAME", help="Insist on this algorithm.")
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    help="The .py file that was trained from: run it first, so that its environments are known.",
+)
 @click.option("--local-mode", is_flag=True, help="No meaning: evaluation is local.")
 @click.option("--log-info", "-v", is_flag=True, help="Ray's own output, and tracebacks.")
 @one_line_errors
@@ -66,19 +71,16 @@ def evaluate(checkpoint: str, **options: Any) -> None:
 
 def _evaluate_quietly(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """Start Ray, evaluate, stop Ray."""
-    from rllib_safemarl.cli.ray_session import keep_quiet, quieten_loggers, start_ray
+    from rllib_safemarl.cli.ray_session import import_ray, start_ray
 
-    quiet = not options["log_info"]
-    if quiet:
-        keep_quiet()
-    say("importing Ray, RLlib and torch")
+    import_ray(quiet=not options["log_info"])
     import ray
 
-    import rllib_safemarl.algorithms  # noqa: F401  (registers every name)
     from rllib_safemarl.cli.failures import one_line
+    from rllib_safemarl.cli.python_files import load_python
 
-    if quiet:
-        quieten_loggers()
+    if options["file"]:
+        load_python(options["file"])
     algorithm, config = _read_checkpoint(folder, options["run"])
     _configure(config, options)
     try:

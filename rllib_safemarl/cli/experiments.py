@@ -83,7 +83,7 @@ def read_experiments(path: Path, flags: TrainFlags) -> list[Experiment]:
     elif path.suffix == ".py":
         from rllib_safemarl.cli.python_files import load_python
 
-        document = load_python(path)
+        document = load_python(path, flags.quiet)
     else:
         raise SafeMARLError(f"{path} is neither a .yaml nor a .py file.")
     if not isinstance(document, Mapping) or not document:
@@ -134,7 +134,7 @@ def read_experiment(name: str, spec: Any, folder: Path, flags: TrainFlags) -> Ex
         name=name,
         run=run,
         config=config,
-        stop=_read_stop(name, parse_mapping(flags.stop, "--stop") if flags.stop else spec.get("stop")),
+        stop=_read_stop(name, _stop_flag(flags.stop) if flags.stop else spec.get("stop")),
         checkpoints=_read_checkpoints(name, spec, flags),
         storage_path=storage_path,
         restore=str(newest_checkpoint(resolve(str(restore), folder))) if restore else None,
@@ -166,6 +166,10 @@ def _apply_flags(config: dict[str, Any], flags: TrainFlags) -> None:
     framework = config.get("framework", "torch")
     if framework != "torch":
         raise SafeMARLError(f"framework {framework!r} is not supported: only torch is.")
+
+
+def _stop_flag(text: str) -> dict[str, Any]:
+    return parse_mapping(text, "--stop", example="training_iteration")
 
 
 def _read_stop(name: str, stop: Any) -> dict[str, float]:

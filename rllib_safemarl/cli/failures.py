@@ -12,6 +12,8 @@ _OURS = re.compile(r"^(?:[\w.]+\.)?SafeMARLError: (?P<message>.+)$", re.MULTILIN
 _ANY = re.compile(
     r"^(?P<message>(?:[A-Za-z_][\w.]*)(?:Error|Exception|Interrupt|Warning)\b.*)$", re.MULTILINE
 )
+_NO_RUNNER = ("in get_spaces", "IndexError")
+"""RLlib swallows why remote env runners fail, and then finds that none told it the spaces."""
 _LENGTH = 400
 
 
@@ -26,20 +28,21 @@ def one_line(error: BaseException | None, text: str = "") -> str:
         Our own message where one is in the chain, else the innermost exception's last line.
     """
     chain = list(_causes(error))
-    for cause in chain:
-        if isinstance(cause, SafeMARLError) and not hasattr(cause, "traceback_str"):
-            return str(cause)
-    for written in (*(str(cause) for cause in chain), text):
-        ours = _OURS.findall(written)
-        if ours:
-            return ours[-1].strip()
-    for written in (*(str(cause) for cause in reversed(chain)), text):
-        lines = [match.group("message") for match in _ANY.finditer(written)]
-        if lines:
-            return _short(lines[-1])
-    if chain:
-        return _short(f"{type(chain[-1]).__name__}: {chain[-1]}")
-    return _short(text) or "unknown reason"
+    # Ray's exceptions hold what they stand for in ``cause``, and may be instances of its class, too.
+    originals = [c for c in chain if not hasattr(c, "cause") and not type(c).__module__.startswith("ray.")]
+    ours = [original for original in originals if isinstance(original, SafeMARLError)]
+    if ours:
+        return _short(str(ours[0]))
+    texts = [*(str(cause) for cause in reversed(chain)), text]
+    written = [message for written in texts for message in _OURS.findall(written)]
+    if written:
+        return _short(written[-1])
+    if any(all(part in text for part in _NO_RUNNER) for text in texts):
+        return "no env runner could be started; with --set num_env_runners=0 the reason is said"
+    if originals:
+        return _short(f"{type(originals[-1]).__name__}: {originals[-1]}")
+    written = [message for written in texts for message in _ANY.findall(written)]
+    return _short(written[-1] if written else text) or "unknown reason"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

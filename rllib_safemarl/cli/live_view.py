@@ -21,15 +21,20 @@ class LiveView(Callback):
 
     Args:
         budget: ``time_budget_s`` of the experiment, or None.
+
+    Attributes:
+        started: trials that were started, or started again.
     """
 
     def __init__(self, budget: float | None = None) -> None:
+        self.started = 0
         self._budget = budget
         self._labels: dict[str, str] = {}
         self._progress: dict[str, TrialProgress] = {}
         self._table: Table | None = None
         self._total = 1
         self._checked_stop = False
+        self._warned_of_standstill = False
 
     def setup(self, *args: Any, total_num_samples: int | None = None, **info: Any) -> None:
         """Take in how many trials there will be."""
@@ -47,12 +52,9 @@ class LiveView(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """One line per trial."""
-        say(f"training{self._named(trial)}")
-
-    def on_trial_restore(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """One line where a trial goes on from a checkpoint."""
-        if trial.checkpoint:
-            say(f"restored{self._named(trial)} from {trial.checkpoint.path}")
+        self.started += 1
+        where = f" from {trial.checkpoint.path}" if trial.checkpoint else ""
+        say(f"training{self._named(trial)}{where}")
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any
@@ -66,6 +68,9 @@ class LiveView(Callback):
             trial.trial_id, TrialProgress(TimeLeft(trial.stopping_criterion, self._budget))
         )
         progress.update(result, now)
+        if progress.stands_still and not self._warned_of_standstill:
+            self._warned_of_standstill = True
+            say(f"note: nothing was sampled{self._named(trial)}: env runners fail or are busy (-v shows why)")
         running = sum(t.status == Trial.RUNNING for t in trials)
         if progress.is_due(now, running):
             self._print_row(trial, now)

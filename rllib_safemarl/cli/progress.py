@@ -144,11 +144,13 @@ class TrialProgress:
 
     Attributes:
         time_left: its estimate.
+        stands_still: whether the newest iteration added no step.
     """
 
     time_left: TimeLeft
     latest: Reading | None = None
     printed: Reading | None = None
+    stands_still: bool = False
     _printed_at: float = -math.inf
     _seconds_left: float = math.nan
     _first_rate: float = math.nan
@@ -159,7 +161,8 @@ class TrialProgress:
             steps = lookup(result, "env_runners/num_env_steps_sampled", math.nan)
             seconds = lookup(result, "time_this_iter_s", math.nan)
             self._first_rate = steps / seconds if seconds else math.nan
-        self.latest = read_result(result)
+        before, self.latest = self.latest, read_result(result)
+        self.stands_still = self.latest.steps == (0 if before is None else before.steps)
         self._seconds_left = self.time_left.update(result, now)
 
     def is_due(self, now: float, running: int) -> bool:

@@ -7,13 +7,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rllib_safemarl.cli.ray_session import import_ray
 from rllib_safemarl.errors import SafeMARLError
 
 
-def load_python(path: Path) -> dict[str, Any]:
+def load_python(path: Path, quiet: bool = True) -> dict[str, Any]:
     """Run a file that defines ``config`` (an AlgorithmConfig) and perhaps ``stop`` (a dict).
 
     What the file defines (environments, callbacks, modules) travels to the workers by value.
+
+    Args:
+        path: the file.
+        quiet: whether Ray's own output is kept down.
 
     Returns:
         Experiments as a YAML file would describe them, one named after the file.
@@ -21,13 +26,12 @@ def load_python(path: Path) -> dict[str, Any]:
     Raises:
         SafeMARLError: the file is missing, fails, or defines no such ``config``.
     """
+    if not path.is_file():
+        raise SafeMARLError(f"there is no file {path}.")
+    import_ray(quiet)
     import ray.cloudpickle
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 
-    import rllib_safemarl.algorithms  # noqa: F401  (registers names the file may use)
-
-    if not path.is_file():
-        raise SafeMARLError(f"there is no file {path}.")
     name = f"rllib_file_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None

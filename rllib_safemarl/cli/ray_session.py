@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+import sys
 import warnings
 from typing import Any
 
@@ -12,10 +14,11 @@ from rllib_safemarl.cli.flags import TrainFlags
 from rllib_safemarl.errors import SafeMARLError
 
 _LOGGERS = ("ray", "ray.rllib", "ray.tune", "ray.train", "ray.data", "ray._private", "ray.air")
+_SECONDS_TO_ANSWER = 5.0
 
 
 def keep_quiet() -> None:
-    """Keep Ray's and its libraries' messages down in this process; call it before importing Ray."""
+    """Keep Ray's and its libraries' messages down in this process; to be called before Ray is imported."""
     warnings.filterwarnings("ignore")
     # Tune's newer reporter prints even at verbosity 0.
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
@@ -23,9 +26,18 @@ def keep_quiet() -> None:
     _set_levels(logging.CRITICAL)
 
 
-def quieten_loggers() -> None:
-    """The same for the loggers that importing Ray has set up."""
-    _set_levels(logging.CRITICAL)
+def import_ray(quiet: bool) -> None:
+    """Import RLlib and register our names with it, which takes seconds and so is said."""
+    if "rllib_safemarl.algorithms" in sys.modules:
+        return
+    if quiet:
+        keep_quiet()
+    say("importing Ray, RLlib and torch")
+    import rllib_safemarl.algorithms  # noqa: F401  (registers every name)
+
+    if quiet:
+        # Importing Ray has set up its loggers.
+        _set_levels(logging.CRITICAL)
 
 
 def _set_levels(level: int) -> None:
@@ -60,6 +72,8 @@ def start_ray(flags: TrainFlags) -> bool:
         raise SafeMARLError(f"{given} cannot be given for a cluster that is joined ({address}).")
     elif own:
         address = "local"
+    if address:
+        check_address(address)
     try:
         ray.init(address=address, include_dashboard=flags.ray_ui, **own, **settings)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -72,6 +86,21 @@ def start_ray(flags: TrainFlags) -> bool:
         where = f"joined the cluster at {flags.ray_address}"
     say(f"{where}: {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs")
     return is_own
+
+
+def check_address(address: str) -> None:
+    """Refuse an address at which nothing listens; Ray would try for many minutes.
+
+    Raises:
+        SafeMARLError: nobody answers within a few seconds.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (colon and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        raise SafeMARLError(f"no Ray cluster answers at {address}: {error}.") from error
 
 
 def _emulate_nodes(nodes: int, settings: dict[str, Any]) -> str:

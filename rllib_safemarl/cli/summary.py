@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ def summarise(trials: list[Trial], labels: list[str], with_traceback: bool) -> i
         prefix = f"{label}: " if label else ""
         if trial.last_result and "training_iteration" in trial.last_result:
             say(f"{prefix}{final_figures(read_result(trial.last_result))}")
+        else:
+            say(f"{prefix}not one iteration was finished")
         if trial.status == trial.ERROR:
             failed += 1
             _explain(trial, prefix, with_traceback)
@@ -46,14 +49,13 @@ def final_figures(reading: Reading) -> str:
         f"{count(reading.iteration)} iterations, {count(reading.steps)} steps in "
         f"{duration(reading.seconds)}; return {number(reading.team_return)}"
     )
-    if reading.holds is None:
+    if math.isnan(reading.cost):
         return text
-    verdict = "within" if reading.holds else "above"
     named = f" ({reading.constraint})" if reading.constraint else ""
-    return (
-        f"{text}, cost per episode and agent{named} {number(reading.cost)}, {verdict} its limit "
-        f"{number(reading.limit)}; worst agent {number(reading.worst_cost)}"
-    )
+    text = f"{text}, cost per episode and agent{named} {number(reading.cost)}"
+    if reading.holds is not None:
+        text += f", {'within' if reading.holds else 'above'} its limit {number(reading.limit)}"
+    return f"{text}; worst agent {number(reading.worst_cost)}"
 
 
 def _explain(trial: Trial, prefix: str, with_traceback: bool) -> None:
@@ -63,7 +65,7 @@ def _explain(trial: Trial, prefix: str, with_traceback: bool) -> None:
     if with_traceback:
         click.echo(str(trial.get_error()), err=True)
     elif trial.error_file:
-        say(f"{prefix}traceback: {trial.error_file}")
+        say(f"{prefix}traceback: {trial.path}/{Path(trial.error_file).name}")
 
 
 def draw(name: str, folder: Path, trials: list[Trial], labels: list[str]) -> None:

@@ -12,7 +12,7 @@ from rllib_safemarl.cli.console import fail, say
 from rllib_safemarl.cli.documents import parse_mapping
 from rllib_safemarl.cli.experiments import Experiment
 from rllib_safemarl.cli.flags import TrainFlags
-from rllib_safemarl.cli.ray_session import keep_quiet, node_resources, quieten_loggers, start_ray
+from rllib_safemarl.cli.ray_session import import_ray, node_resources, start_ray
 from rllib_safemarl.errors import SafeMARLError, nearest_name
 
 if TYPE_CHECKING:
@@ -44,18 +44,13 @@ def train_experiments(experiments: list[Experiment], flags: TrainFlags) -> None:
         SafeMARLError: something does not fit; nothing has been started then.
         SystemExit: a trial failed (1), or a signal ended the run (130 after Ctrl-C).
     """
-    if flags.quiet:
-        keep_quiet()
     if flags.local_mode:
         say("note: Ray has no local mode any more; num_env_runners=0 and num_learners=0 stand for it")
-    say("importing Ray, RLlib and torch")
+    import_ray(flags.quiet)
     import ray
 
-    import rllib_safemarl.algorithms  # noqa: F401  (registers every name)
     from rllib_safemarl.cli.checking import check_experiment
 
-    if flags.quiet:
-        quieten_loggers()
     for experiment in experiments:
         points = check_experiment(experiment, build_env=not flags.ray_address)
         trials = len(points) * int(experiment.tune.get("num_samples", 1))
@@ -180,6 +175,8 @@ def _run(experiment: Experiment, flags: TrainFlags, callbacks: list[Any], resume
         interruption.restore_handlers()
     for trial in trials:
         view.print_last(trial)
+    if resume and not view.started:
+        say("note: every trial had finished; to train on, leave --resume out and --restore a checkpoint")
     return Outcome(trials, [view.label(trial) for trial in trials], interruption.received)
 
 

@@ -23,7 +23,7 @@ class Reading:
         iteration: training iterations so far.
         steps: environment steps so far.
         seconds: training time so far.
-        team_return: undiscounted return per episode, mean over agents (of stock algorithms: their sum).
+        team_return: undiscounted return per episode, mean over agents.
         cost: undiscounted cost per episode and agent; with several constraints that of the tightest.
         limit: its limit.
         constraint: its name, where there are several.
@@ -71,13 +71,22 @@ def read_result(result: Mapping[str, Any]) -> Reading:
             "timesteps_total",
         ),
         seconds=_first(result, "time_total_s"),
-        team_return=_first(result, "env_runners/episode_team_return_mean", "env_runners/episode_return_mean"),
+        team_return=_team_return(result),
         cost=cost,
         limit=limit,
         constraint=constraint,
         worst_cost=_first(result, "env_runners/episode_cost_max_agent"),
         multiplier=_first(result, "learners/__all_modules__/multiplier_mean"),
     )
+
+
+def _team_return(result: Mapping[str, Any]) -> float:
+    """Our metric, or what stock algorithms report: per agent, or of the only one."""
+    of_agents = lookup(result, "env_runners/agent_episode_returns_mean", None)
+    ours = _first(result, "env_runners/episode_team_return_mean")
+    if math.isnan(ours) and isinstance(of_agents, Mapping) and of_agents:
+        return sum(_number(value) for value in of_agents.values()) / len(of_agents)
+    return _first(result, "env_runners/episode_team_return_mean", "env_runners/episode_return_mean")
 
 
 def tightest_cost(
@@ -105,8 +114,9 @@ def tightest_cost(
         return _number(limit.get(name) if isinstance(limit, Mapping) else limit)
 
     def tightness(name: str) -> float:
-        share = _number(costs[name]) - limit_of(name)
-        return -math.inf if math.isnan(share) else share / max(limit_of(name), 1e-9)
+        bound = limit_of(name)
+        excess = _number(costs[name]) - bound
+        return excess / max(bound, 1e-9) if math.isfinite(excess) else -math.inf
 
     name = max(costs, key=tightness)
     return _number(costs[name]), limit_of(name), str(name)

@@ -1,0 +1,42 @@
+"""Commands in processes of their own: they start and stop Ray, which the tests share in theirs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+MAIN = "from rllib_safemarl.cli.{name} import main; main()"
+
+TINY = """
+{name}:
+  run: SCAL_MAPPO_L
+  env: safemarl/crossing
+  stop: {{training_iteration: {iterations}}}
+  config:
+    seed: 1
+    kappa: {kappa}
+    cost_limit: 1.0
+    num_envs_per_env_runner: 8
+    train_batch_size: 480
+    minibatch_size: 480
+    num_epochs: 1
+    lr: 1e-3
+    env_config: {{n_agents: 2, time_limit: 30}}
+    model_config: {{fcnet_hiddens: [8]}}
+"""
+
+
+def command(*arguments: str | Path, name: str = "rllib") -> list[str]:
+    return [sys.executable, "-c", MAIN.format(name=name), *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    return {**{k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}, "OMP_NUM_THREADS": "1"}
+
+
+def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=240, env=environment(), cwd=cwd
+    )

@@ -1,0 +1,116 @@
+"""Training, evaluation and interruption for real, on tiny batches; Ray runs in the commands' processes."""
+
+import json
+import re
+import signal
+import subprocess
+
+import pytest
+
+from rllib_safemarl.cli.paths import CHECKPOINT_FILE
+from rllib_safemarl.evaluation.curves import read_curve
+from tests.cli.runs import TINY, command, environment, run
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """Two trials of two iterations, κ 0 and 1: what was printed, and the experiment's folder."""
+    folder = tmp_path_factory.mktemp("grid")
+    file = folder / "tiny.yaml"
+    file.write_text(TINY.format(name="tiny", iterations=50, kappa="{grid_search: [0, 1]}"))
+    done = run(
+        "train",
+        "file",
+        file,
+        *("--storage-path", "results", "--stop", '{"training_iteration": 2}', "--set", "lr=2e-3"),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done, folder / "results" / "tiny"
+
+
+def test_a_grid_trains_to_its_stop_criterion(grid):
+    _, folder = grid
+    trials = sorted(folder.glob("SCAL_MAPPO_L_*"))
+    assert [json.loads((t / "params.json").read_text())["kappa"] for t in trials] == [0, 1]
+    for trial in trials:
+        assert json.loads((trial / "params.json").read_text())["lr"] == 0.002
+        curve = read_curve(trial)
+        assert list(curve["iteration"]) == [1, 2]
+        assert list(curve["steps"]) == [480, 960]
+        assert curve[["team_return", "cost", "limit", "multiplier"]].notna().all(axis=None)
+
+
+def test_every_trial_is_saved_once_and_the_picture_is_there(grid):
+    _, folder = grid
+    saved = [file.parent.name for file in folder.glob(f"*/*/{CHECKPOINT_FILE}")]
+    assert saved == ["checkpoint_000000"] * 2
+    assert (folder / "training.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_printed_is_for_a_person(grid):
+    done, folder = grid
+    lines = done.stdout.splitlines()
+    assert lines[0].endswith("tiny.yaml")
+    assert "checked tiny: SCAL_MAPPO_L on safemarl/crossing, 2 trials" in lines
+    assert any(f"results go to {folder}" in line for line in lines)
+    rows = [line for line in lines if re.match(r"kappa=[01] +[12] +(480|960) ", line)]
+    assert {tuple(row.split()[:2]) for row in rows} == {
+        (f"kappa={k}", str(i)) for k in (0, 1) for i in (1, 2)
+    }
+    for kappa in (0, 1):
+        (saved,) = [line for line in lines if line.startswith(f"kappa={kappa}: last checkpoint: {folder}")]
+        assert saved.endswith("checkpoint_000000")
+    assert lines[-1] == f"picture: {folder / 'training.png'}"
+    assert done.stderr == "", "Ray's noise is kept down"
+    assert not [line for line in lines if "WARNING" in line or "(pid=" in line]
+
+
+def test_a_checkpoint_is_evaluated_on_so_many_episodes(grid, tmp_path):
+    _, folder = grid
+    out = tmp_path / "deep" / "results.json"
+    done = run("evaluate", folder, "--episodes", "6", "--set", "env_config.time_limit=10", "--out", out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads(out.read_text())
+    assert results["env_runners"]["num_episodes"] == 6
+    assert results["env_runners"]["episode_len_max"] == 10, "the override reaches the environment"
+    assert results["cost_limit"] == 1.0
+    assert results["checkpoint"].startswith(str(folder))
+    table = dict(re.split(r"  +", line, maxsplit=1) for line in done.stdout.splitlines() if "  " in line)
+    assert table["episodes"] == "6"
+    assert " / 1.00, " in table["cost per episode and agent"]
+    assert "goal reached" in table
+
+
+def test_ctrl_c_saves_and_resume_goes_on(tmp_path):
+    file = tmp_path / "long.yaml"
+    file.write_text(TINY.format(name="long", iterations=100, kappa=1))
+    arguments = ["train", "file", str(file), "--storage-path", str(tmp_path)]
+    process = subprocess.Popen(
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    )
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if re.match(r" +1 +480 ", line):
+            process.send_signal(signal.SIGINT)
+    printed = "".join(lines)
+    assert process.wait() == 130, printed
+    (checkpoint,) = re.findall(r"last checkpoint: (/\S+)", printed)
+    assert f"--storage-path {tmp_path} --resume" in printed
+    (trial,) = (tmp_path / "long").glob("SCAL_MAPPO_L_*")
+    reached = int(read_curve(trial)["iteration"].max())
+    assert 1 <= reached < 100
+
+    resumed = run(*arguments, "--resume")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert f"training from {checkpoint}" in resumed.stdout
+    assert list(read_curve(trial)["iteration"]) == list(range(1, 101))
+    first_row = re.search(r"^ +(\d+) +[\d,]+ ", resumed.stdout, re.MULTILINE)
+    assert int(first_row.group(1)) == reached + 1
+    assert "100 iterations, 48,000 steps" in resumed.stdout
