@@ -17,6 +17,13 @@ def ray_cluster():
     """One small Ray cluster for all tests that need one."""
     import ray
 
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    # An address of its own: what other tests, or people, run or left behind on this machine is none of ours.
+    ray.init(
+        address="local",
+        num_cpus=4,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
     yield
     ray.shutdown()

@@ -70,7 +70,7 @@ def start_ray(flags: TrainFlags) -> bool:
     elif address and own:
         given = ", ".join(f"--ray-{key.replace('_', '-')}" for key in own)
         raise SafeMARLError(f"{given} cannot be given for a cluster that is joined ({address}).")
-    elif own:
+    elif own or (not address and _is_left_behind(find_running_cluster())):
         address = "local"
     if address:
         check_address(address)
@@ -86,6 +86,22 @@ def start_ray(flags: TrainFlags) -> bool:
         where = f"joined the cluster at {flags.ray_address}"
     say(f"{where}: {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs")
     return is_own
+
+
+def find_running_cluster() -> str | None:
+    """Address of the cluster last started on this machine, as Ray noted it; it may have been killed since."""
+    from ray._private.services import find_bootstrap_address
+
+    return find_bootstrap_address(None)
+
+
+def _is_left_behind(address: str | None) -> bool:
+    """Whether Ray would try for minutes to join a cluster of this machine that was killed."""
+    try:
+        check_address(address or "")
+    except SafeMARLError:
+        return True
+    return False
 
 
 def check_address(address: str) -> None:

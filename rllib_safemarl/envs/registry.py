@@ -13,6 +13,11 @@ ENVIRONMENTS: dict[str, str] = {
 }
 """Environment name → ``module:class`` of its VectorEnv."""
 
+CONTROLLERS: dict[str, str] = {
+    "safemarl/crossing": "rllib_safemarl.envs.crossing.scripted:CONTROLLERS",
+}
+"""Environment name → ``module:mapping`` of its scripted controllers: name → function of the VectorEnv."""
+
 
 def make_vector(name: str, num_copies: int = 1, **settings: Any) -> VectorEnv:
     """Create ``num_copies`` copies of one of our environments.

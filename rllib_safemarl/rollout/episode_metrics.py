@@ -97,6 +97,11 @@ class EpisodeMetrics:
         self._metrics.log_value(NUM_EPISODES_LIFETIME, len(episodes), reduce="lifetime_sum")
         self.episodes.extend(episodes)
 
+    def replace(self, episodes: Sequence[Episode]) -> None:
+        """Take the given episodes, and all of them, for the window."""
+        self.episodes = deque(maxlen=max(len(episodes), self.episodes.maxlen or 0))
+        self.add(episodes)
+
     def log_window(self) -> None:
         """Log the means over the window; called once whenever metrics are fetched."""
         for key, value in _flat(self._means()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -183,7 +183,8 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
                 self._reset()
             steps = self._fragment_steps(num_timesteps)
             batch, episodes = self._collect(steps, explore)
-            self._log(batch, episodes)
+            self._log_steps(batch)
+            self._episode_metrics.add(episodes)
         return [batch]
 
     def _fragment_steps(self, num_timesteps: int | None) -> int:
@@ -203,6 +204,11 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
             self._hooks.end_sample()
         return collected
 
+    def run_episodes(self, num_episodes: int, explore: bool) -> list[Episode]:
+        """Run whole episodes with a fixed quota per copy and return their sums, in order of their end."""
+        self._sample_episodes(num_episodes, explore)
+        return list(self._episode_metrics.episodes)
+
     def _sample_episodes(self, num_episodes: int, explore: bool) -> list[ColumnBatch]:
         assert self._collector is not None
         copies = self.env.num_copies
@@ -210,17 +216,17 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         quota[: num_episodes % copies] += 1
         interrupted = None if self.config.in_evaluation else self._collector.get_state()
         self._reset()
-        self._episode_metrics.episodes.clear()
-        batches = []
+        batches: list[ColumnBatch] = []
+        counted: list[Episode] = []
         while quota.any():
-            batch, episodes = self._collect(EVALUATION_STEPS, explore, quota.copy())
+            batch, ended = self._collect(EVALUATION_STEPS, explore, quota.copy())
             batches.append(batch)
-            counted = []
-            for episode in episodes:
+            for episode in ended:
                 if quota[episode.copy] > 0:
                     quota[episode.copy] -= 1
                     counted.append(episode)
-            self._log(batch, counted)
+            self._log_steps(batch)
+        self._episode_metrics.replace(counted)
         if interrupted is not None:
             self._collector.set_state(interrupted)
         else:
@@ -235,10 +241,9 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         self._collector.reset(self._draw_seed(purpose))
         self._hooks.forget()
 
-    def _log(self, batch: ColumnBatch, episodes: Sequence[Episode]) -> None:
+    def _log_steps(self, batch: ColumnBatch) -> None:
         self.num_env_steps_sampled_lifetime += batch.env_steps()
         self._episode_metrics.log_steps(batch)
-        self._episode_metrics.add(episodes)
         self.metrics.log_value(WEIGHTS_SEQ_NO, self._weights_seq_no, window=1)
 
     def sample_with_weights(self, weights: Any, weights_seq_no: int) -> tuple[ColumnBatch, Any]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+RAY_FOLDER = tempfile.mkdtemp(prefix="ray")
+"""Where Ray keeps its sockets, whose paths must be short; not where the cluster of other tests is noted."""
 MAIN = "from rllib_safemarl.cli.{name} import main; main()"
 
 TINY = """
@@ -33,7 +36,15 @@ def command(*arguments: str | Path, name: str = "rllib") -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    return {**{k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}, "OMP_NUM_THREADS": "1"}
+    inherited = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    return {**inherited, "OMP_NUM_THREADS": "1", "RAY_TMPDIR": RAY_FOLDER}
+
+
+def leave_behind_a_cluster() -> None:
+    """What a killed cluster leaves: a note of an address at which nobody answers any more."""
+    note = Path(RAY_FOLDER, "ray", "ray_current_cluster")
+    note.parent.mkdir(exist_ok=True)
+    note.write_text("127.0.0.1:1")
 
 
 def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from rllib_safemarl.cli.paths import CHECKPOINT_FILE
 from rllib_safemarl.evaluation.curves import read_curve
-from tests.cli.runs import TINY, command, environment, run
+from tests.cli.runs import TINY, command, environment, leave_behind_a_cluster, run
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +18,7 @@ def grid(tmp_path_factory):
     folder = tmp_path_factory.mktemp("grid")
     file = folder / "tiny.yaml"
     file.write_text(TINY.format(name="tiny", iterations=50, kappa="{grid_search: [0, 1]}"))
+    leave_behind_a_cluster()
     done = run(
         "train",
         "file",

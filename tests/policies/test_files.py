@@ -25,7 +25,7 @@ def trained(ray_cluster, tmp_path_factory):
     algo.train()
     path = algo.save_to_path(str(tmp_path_factory.mktemp("trained")))
     runner = algo.eval_env_runner
-    runner.set_state(algo._weights())
+    runner.set_state(algo.weights())
     batches = runner.sample(num_episodes=4, explore=False)
     yield algo, path, batches
     algo.stop()

@@ -68,7 +68,7 @@ class ConstrainedPolicyOptimization(PPO):
             )
             self.metrics.aggregate(results, key=LEARNER_RESULTS)
         with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
-            self.env_runner.set_state(self._weights())
+            self.env_runner.set_state(self.weights())
 
     def team_policy(self) -> TeamPolicy:
         """The present policies, ready to act without Ray.
@@ -115,7 +115,7 @@ class ConstrainedPolicyOptimization(PPO):
             (batch,) = self.env_runner.sample()
             self.metrics.aggregate([self.env_runner.get_metrics()], key=ENV_RUNNER_RESULTS)
             return batch
-        weights = self._weights()
+        weights = self.weights()
         results = group.foreach_env_runner(
             "sample_with_weights",
             kwargs={
@@ -131,7 +131,8 @@ class ConstrainedPolicyOptimization(PPO):
         self.metrics.aggregate(list(metrics), key=ENV_RUNNER_RESULTS)
         return join_copies(batches)
 
-    def _weights(self) -> dict[str, Any]:
+    def weights(self) -> dict[str, Any]:
+        """The learners' present weights, as env runners take them over in ``set_state``."""
         state = self.learner_group.get_state(
             components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
         )[COMPONENT_LEARNER]

@@ -75,6 +75,13 @@ CONSTRAINED_SETTINGS: dict[str, Setting] = {
         _is_limit,
         "a number of at least 0, or a dict from cost names to such numbers",
     ),
+    "limit_margin": Setting(
+        0.0,
+        "share of the limit",
+        "multipliers aim at (1 - limit_margin) · cost_limit, a reserve for agents above the mean",
+        lambda value: is_number(value) and 0 <= value < 1,
+        "a number of at least 0 and below 1",
+    ),
     "multiplier": Setting(
         "lagrangian",
         "-",
@@ -152,6 +159,7 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         self,
         *,
         cost_limit: float | dict[str, float] | None = NotProvided,
+        limit_margin: float = NotProvided,
         multiplier: str = NotProvided,
         multiplier_lr: float = NotProvided,
         multiplier_init: float = NotProvided,
@@ -161,12 +169,14 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         Args:
             cost_limit: cost that an agent may have in an episode, *undiscounted*: a number for every
                 cost, or a dict from cost name to limit.
+            limit_margin: multipliers aim at ``(1 - limit_margin) · cost_limit``.
             multiplier: ``lagrangian`` or ``none``.
             multiplier_lr: step size of dual ascent, reward per squared cost and iteration.
             multiplier_init: multipliers before the first update, reward per cost.
         """
         self._set(
             cost_limit=cost_limit,
+            limit_margin=limit_margin,
             multiplier=multiplier,
             multiplier_lr=multiplier_lr,
             multiplier_init=multiplier_init,

@@ -33,7 +33,7 @@ class Constraints:
     """State of A agents' C constraints; limits are per episode and agent, undiscounted.
 
     Attributes:
-        limits: ``[C]``, ``inf`` where a cost is only watched.
+        limits: ``[C]`` what multipliers aim at, ``inf`` where a cost is only watched.
         multipliers: ``[A, C]`` λ, reward per unit of cost.
         estimate: the latest cost per episode, or ``None`` before the first batch.
     """

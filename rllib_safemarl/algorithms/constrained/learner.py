@@ -78,7 +78,7 @@ class ConstrainedLearner(TorchLearner):
         self._make_critics()
         broadcast(p for policy in self._policies.values() for p in policy.module.parameters())
         self.constraints = Constraints(
-            config.limits(team),
+            (1.0 - config.limit_margin) * config.limits(team),
             len(team.agents),
             team.time_limit,
             MultiplierSettings(config.multiplier, config.multiplier_lr, config.multiplier_init),

@@ -1,0 +1,161 @@
+"""Whole episodes of a trained algorithm, or of a controller without training, summed up alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rllib_safemarl.envs.registry import CONTROLLERS
+from rllib_safemarl.envs.team import Group, describe_team, make_groups, make_views
+from rllib_safemarl.envs.vector import VectorEnv
+from rllib_safemarl.errors import SafeMARLError, nearest_name
+from rllib_safemarl.evaluation.statistics import upper_bound
+from rllib_safemarl.functional.actions import random_actions
+from rllib_safemarl.policies.actor import Acted, Actor
+from rllib_safemarl.rollout.collector import Collector, Episode
+from rllib_safemarl.rollout.runner import EVALUATION_STEPS
+
+Controller = Callable[[VectorEnv], dict[str, NDArray]]
+"""Actions kind → ``[N, A_kind, ...]`` from the environment's present state."""
+
+
+@dataclass(frozen=True)
+class EpisodeSet:
+    """Figures of E episodes.
+
+    Attributes:
+        returns: ``[E, A]`` undiscounted reward of every agent.
+        costs: ``[E, A, C]`` undiscounted cost of every agent.
+        lengths: ``[E]`` steps.
+        metrics: name → ``[E]`` the environment's own figures.
+    """
+
+    returns: NDArray[np.float64]
+    costs: NDArray[np.float64]
+    lengths: NDArray[np.float64]
+    metrics: dict[str, NDArray[np.float64]]
+
+    @property
+    def team_return(self) -> float:
+        """Mean over episodes and agents."""
+        return float(self.returns.mean())
+
+    @property
+    def cost(self) -> float:
+        """Mean over episodes and agents of the summed costs."""
+        return float(self.costs.sum(-1).mean())
+
+    def worst_agent_bound(self, confidence: float = 0.95) -> float:
+        """Largest over agents of the upper confidence bound of their mean cost per episode."""
+        per_agent = self.costs.sum(-1)
+        return max(upper_bound(per_agent[:, i], confidence) for i in range(per_agent.shape[1]))
+
+
+def episode_set(episodes: Sequence[Episode]) -> EpisodeSet:
+    """Put episodes side by side."""
+    names = dict.fromkeys(name for episode in episodes for name in episode.metrics)
+    return EpisodeSet(
+        np.stack([episode.returns for episode in episodes]),
+        np.stack([episode.costs for episode in episodes]),
+        np.array([float(episode.length) for episode in episodes]),
+        {name: np.array([e.metrics.get(name, np.nan) for e in episodes]) for name in names},
+    )
+
+
+def evaluate_algorithm(algorithm: Any, num_episodes: int, explore: bool = False) -> EpisodeSet:
+    """Run episodes of a built algorithm on its local evaluation runner, a fixed quota per copy.
+
+    Args:
+        algorithm: built with ``evaluation_interval`` set and no remote evaluation runners.
+        num_episodes: E.
+        explore: sample actions, or take the mode.
+    """
+    runner = algorithm.eval_env_runner
+    runner.set_state(algorithm.weights())
+    return episode_set(runner.run_episodes(num_episodes, explore))
+
+
+def evaluate_controller(
+    env: VectorEnv, controller: Controller, num_episodes: int, seed: int = 0
+) -> EpisodeSet:
+    """Run episodes of a controller that needs no training.
+
+    Args:
+        env: N copies; each contributes its first ``E / N`` episodes.
+        controller: chooses the actions.
+        num_episodes: E, rounded up to a multiple of N.
+        seed: of the environment.
+    """
+    team = describe_team(env, lambda agent, *_: f"controller_{_kind_of(env, agent)}")
+    views = make_views(team, 0, 0)
+    collector = Collector(env, views)
+    collector.reset(seed)
+    actors = [_ControllerActor(group, env, controller) for group in make_groups(team, views, True)]
+    quota = np.full(env.num_copies, -(-num_episodes // env.num_copies))
+    episodes: list[Episode] = []
+    while quota.any():
+        _, ended = collector.collect(EVALUATION_STEPS, actors, False, torch.Generator())
+        for episode in ended:
+            if quota[episode.copy] > 0:
+                quota[episode.copy] -= 1
+                episodes.append(episode)
+    return episode_set(episodes)
+
+
+def named_controller(env_name: str, name: str, seed: int = 0) -> Controller:
+    """A controller by name: ``random``, or one of the environment's own scripted ones.
+
+    Raises:
+        SafeMARLError: the environment has no such controller.
+    """
+    if name == "random":
+        return _random_controller(np.random.default_rng(seed))
+    known: dict[str, Any] = {}
+    if env_name in CONTROLLERS:
+        module, attribute = CONTROLLERS[env_name].split(":")
+        known = getattr(import_module(module), attribute)
+    if name not in known:
+        names = ["random", *known]
+        raise SafeMARLError(
+            f"{env_name} has no controller {name!r}.{nearest_name(name, names)} It has: {', '.join(names)}."
+        )
+    controller = known[name]
+    return lambda env: {env.kinds[0].name: controller(env)}
+
+
+def _random_controller(generator: np.random.Generator) -> Controller:
+    def act(env: VectorEnv) -> dict[str, NDArray]:
+        return {
+            kind.name: random_actions(kind.action_space, (env.num_copies, len(kind.agents)), generator)
+            for kind in env.kinds
+        }
+
+    return act
+
+
+def _kind_of(env: VectorEnv, agent: Any) -> str:
+    i = env.possible_agents.index(agent)
+    return next(kind.name for kind in env.kinds if i in kind.agents)
+
+
+class _ControllerActor(Actor):
+    """A controller in the place of the policy of one kind."""
+
+    def __init__(self, group: Group, env: VectorEnv, controller: Controller) -> None:
+        super().__init__([group], normalize_actions=False, clip_actions=False)
+        self._env = env
+        self._controller = controller
+
+    def choose(self, views: Any, explore: bool, generator: Any) -> Any:
+        raise NotImplementedError("a controller reads the environment, not views")
+
+    def act(self, views: Any, explore: bool, generator: Any) -> Acted:
+        """The controller's actions, which are the environment's already."""
+        actions = self._controller(self._env)[self.kind][None]
+        return Acted(actions, actions, None, None)
