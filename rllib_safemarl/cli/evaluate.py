@@ -81,7 +81,7 @@ def _evaluate_quietly(folder: Path, options: Mapping[str, Any]) -> dict[str, Any
 
     if options["file"]:
         load_python(options["file"])
-    algorithm, config = _read_checkpoint(folder, options["run"])
+    algorithm, config = read_checkpoint(folder, options["run"])
     _configure(config, options)
     try:
         start_ray(TrainFlags(log_info=options["log_info"]))
@@ -97,7 +97,7 @@ def _evaluate_quietly(folder: Path, options: Mapping[str, Any]) -> dict[str, Any
         ray.shutdown()
 
 
-def _read_checkpoint(folder: Path, run: str | None) -> tuple[Any, Any]:
+def read_checkpoint(folder: Path, run: str | None) -> tuple[Any, Any]:
     """The algorithm's class and its config, which can be changed."""
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 

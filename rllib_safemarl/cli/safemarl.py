@@ -7,7 +7,9 @@ import click
 from rllib_safemarl import __version__
 from rllib_safemarl.cli.lazy import LazyGroup
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "render": "rllib_safemarl.cli.render:render",
+}
 """Subcommand → ``module:command``; one line adds one."""
 
 

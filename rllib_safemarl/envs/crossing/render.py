@@ -1,21 +1,18 @@
-"""Pictures of the crossing: a scene, an animation, the paths of an episode. Needs the ``plot`` extra."""
+"""Pictures of the crossing: a scene, the paths of an episode. Needs the ``plot`` extra."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rllib_safemarl.envs.animation import need_plot
 from rllib_safemarl.envs.crossing.danger import pair_margins
 from rllib_safemarl.envs.crossing.layouts import TILE_SPACING
 from rllib_safemarl.envs.crossing.neighbour_search import NeighbourSearch
 from rllib_safemarl.envs.crossing.walls import DOOR_HALF_WIDTH
-from rllib_safemarl.errors import SafeMARLError
 
 if TYPE_CHECKING:
     from rllib_safemarl.envs.crossing.env import CrossingVectorEnv
@@ -85,44 +82,11 @@ def draw_paths(
     return scene.picture()
 
 
-def animate(frames: Sequence[Picture], path: str | os.PathLike[str], frames_per_second: float = 10.0) -> None:
-    """Write pictures of equal size as an animated GIF that starts over at its end."""
-    _need("PIL")
-    from PIL import Image
-
-    if not len(frames):
-        raise SafeMARLError("animate() got no frames.")
-    # One palette for all frames: colours do not flicker. Each colour counts once, however rare it is.
-    places = np.array([1 << 16, 1 << 8, 1], np.uint32)
-    packed = np.unique(np.concatenate([np.unique(frame[::2, ::2] @ places) for frame in frames]))
-    colours = (packed[:, None] // places % 256).astype(np.uint8)
-    palette = Image.fromarray(colours[None]).quantize(255)
-    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(suffix=".gif", dir=target.parent)
-    os.close(handle)
-    try:
-        duration = round(1000.0 / frames_per_second)
-        images[0].save(
-            temporary,
-            "GIF",
-            save_all=True,
-            append_images=images[1:],
-            loop=0,
-            duration=duration,
-            optimize=True,
-        )
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
 class _Scene:
     """A figure in metres with the ground and the walls of a layout."""
 
     def __init__(self, env: CrossingVectorEnv) -> None:
-        _need("matplotlib")
+        need_plot("matplotlib")
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -227,10 +191,3 @@ def _colours(count: int) -> list[Any]:
     hue = np.arange(count) * 0.618034 % 1.0
     light = np.where(np.arange(count) % 2, 0.85, 0.68)
     return list(hsv_to_rgb(np.stack([hue, np.full(count, 0.72), light], -1)))
-
-
-def _need(package: str) -> None:
-    from importlib.util import find_spec
-
-    if find_spec(package) is None:
-        raise SafeMARLError(f"pictures need {package}; install it by: pip install 'rllib_safemarl[plot]'.")

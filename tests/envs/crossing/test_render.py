@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rllib_safemarl.envs.animation import write_animation
 from rllib_safemarl.envs.crossing import CrossingVectorEnv
-from rllib_safemarl.envs.crossing.render import _GROUND, _extent, animate, draw_paths, draw_scene
+from rllib_safemarl.envs.crossing.render import _GROUND, _extent, draw_paths, draw_scene
 from rllib_safemarl.errors import SafeMARLError
 
 RED = (229, 38, 43)
@@ -92,7 +93,7 @@ def test_paths_of_an_episode_mark_danger():
 def test_an_animation_is_written_whole_and_only_where_asked(tmp_path):
     frames = [np.full((20, 30, 3), 20 * k, np.uint8) for k in range(4)]
     frames[2][5:9, 5:9] = (255, 0, 0)
-    animate(frames, tmp_path / "episode.gif", frames_per_second=20)
+    write_animation(frames, tmp_path / "episode.gif", frames_per_second=20)
     assert [path.name for path in tmp_path.iterdir()] == ["episode.gif"]
     with Image.open(tmp_path / "episode.gif") as gif:
         assert gif.n_frames == 4 and gif.size == (30, 20) and gif.info["duration"] == 50
@@ -101,7 +102,7 @@ def test_an_animation_is_written_whole_and_only_where_asked(tmp_path):
     np.testing.assert_allclose(seen[6, 6], [255, 0, 0], atol=8)
     np.testing.assert_allclose(seen[0, 0], [40, 40, 40], atol=8)
     with pytest.raises(SafeMARLError, match="no frames"):
-        animate([], tmp_path / "nothing.gif")
+        write_animation([], tmp_path / "nothing.gif")
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
