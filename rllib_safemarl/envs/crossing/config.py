@@ -50,7 +50,7 @@ class CrossingConfig:
     time_limit: int | None = None
     step_seconds: float = 0.1
     top_speed: float = 1.0
-    acceleration: float = 1.0
+    acceleration: float = 1.5
     radius: float = 0.1
     clearance: float = 0.05
     goal_radius: float = 0.15
