@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ray.tune import Callback
@@ -21,14 +22,16 @@ class LiveView(Callback):
 
     Args:
         budget: ``time_budget_s`` of the experiment, or None.
+        names: experiment → label of its only trial, where several experiments run side by side.
 
     Attributes:
         started: trials that were started, or started again.
     """
 
-    def __init__(self, budget: float | None = None) -> None:
+    def __init__(self, budget: float | None = None, names: Mapping[str, str] | None = None) -> None:
         self.started = 0
         self._budget = budget
+        self._names = names
         self._labels: dict[str, str] = {}
         self._progress: dict[str, TrialProgress] = {}
         self._table: Table | None = None
@@ -46,7 +49,9 @@ class LiveView(Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Name trials that Tune has made."""
-        if len(self._labels) != len(trials):
+        if self._names is not None:
+            self._labels = {t.trial_id: self._names[t.storage.experiment_dir_name] for t in trials}
+        elif len(self._labels) != len(trials):
             alone = max(self._total, len(trials)) == 1
             self._labels = {} if alone else trial_labels(trials)
 

@@ -8,6 +8,7 @@ from rllib_safemarl import __version__
 from rllib_safemarl.cli.lazy import LazyGroup
 
 COMMANDS: dict[str, str] = {
+    "compare": "rllib_safemarl.cli.compare:compare",
     "render": "rllib_safemarl.cli.render:render",
 }
 """Subcommand → ``module:command``; one line adds one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import shlex
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,10 +68,10 @@ def train_experiments(experiments: list[Experiment], flags: TrainFlags) -> None:
     callbacks = _tracking_callbacks(flags)
     try:
         is_own = start_ray(flags)
-        _check_resources(experiments, is_own)
+        check_resources(experiments, is_own)
         for index, experiment in enumerate(experiments):
             resume = bool(resumable) and resumable[index]
-            _conclude(experiment, _run(experiment, flags, callbacks, resume), flags)
+            _conclude(experiment, run_in_tune([experiment], flags, callbacks, resume), flags)
     finally:
         ray.shutdown()
 
@@ -121,7 +122,16 @@ def _check_resume(experiment: Experiment) -> bool:
     return folder is None or any(folder.glob("experiment_state-*.json"))
 
 
-def _check_resources(experiments: list[Experiment], is_own: bool) -> None:
+def check_resources(experiments: Iterable[Experiment], is_own: bool) -> None:
+    """Compare what trials ask for with what the cluster has.
+
+    Args:
+        experiments: checked ones.
+        is_own: whether the cluster is ours, to which no node will be added.
+
+    Raises:
+        SafeMARLError: a trial asks for more than there will be; Tune would wait in silence.
+    """
     from rllib_safemarl.cli.checking import grid_points, shortage
 
     for experiment in experiments:
@@ -133,38 +143,40 @@ def _check_resources(experiments: list[Experiment], is_own: bool) -> None:
             say(f"note: {lacking[:-1]}, or wait until nodes join it.")
 
 
-def _run(experiment: Experiment, flags: TrainFlags, callbacks: list[Any], resume: bool) -> Outcome:
-    """Run one experiment to its end."""
+def run_in_tune(
+    experiments: list[Experiment],
+    flags: TrainFlags,
+    callbacks: Sequence[Any] = (),
+    resume: bool = False,
+    names: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Run experiments to their ends, side by side as far as the cluster goes.
+
+    Args:
+        experiments: checked ones; Ray has been started.
+        flags: the command line's.
+        callbacks: further ones for Tune.
+        resume: go on with what Tune has noted of the (single) experiment.
+        names: experiment → what its trial is called in the live view.
+    """
     from ray import tune
-    from ray.tune.experiment import Experiment as TuneExperiment
 
     from rllib_safemarl.cli.interruption import Interruption
     from rllib_safemarl.cli.live_view import LiveView
 
-    view = LiveView(experiment.tune.get("time_budget_s"))
-    checkpoints = dict(experiment.checkpoints)
-    every_minute = "checkpoint_frequency" not in checkpoints
-    if every_minute:
-        checkpoints.setdefault("num_to_keep", KEPT_CHECKPOINTS)
-    interruption = Interruption(every_minute)
+    view = LiveView(experiments[0].tune.get("time_budget_s"), names)
+    interruption = Interruption(any("checkpoint_frequency" not in e.checkpoints for e in experiments))
     if resume:
         say("resuming: trials go on with the settings and the stop criteria they were started with")
-    elif not experiment.stop and not experiment.tune.get("time_budget_s"):
+    elif not all(e.stop or e.tune.get("time_budget_s") for e in experiments):
         say("note: there is no stop criterion; training goes on until Ctrl-C")
-    say(f"results go to {experiment.folder or experiment.storage_path}; starting the training process")
+    first = experiments[0]
+    folder = first.folder if len(experiments) == 1 else first.storage_path
+    say(f"results go to {folder or first.storage_path}; starting the training process")
     resume_type = tune.ResumeConfig.ResumeType.RESUME
     try:
         trials = tune.run_experiments(
-            TuneExperiment(
-                experiment.name,
-                experiment.run,
-                config=experiment.config,
-                stop=experiment.stop,
-                storage_path=experiment.storage_path,
-                restore=experiment.restore,
-                checkpoint_config=checkpoints,
-                **experiment.tune,
-            ),
+            [_tune_experiment(experiment) for experiment in experiments],
             scheduler=make_scheduler(flags),
             verbose=0 if flags.quiet else 1,
             resume_config=tune.ResumeConfig(unfinished=resume_type, errored=resume_type) if resume else None,
@@ -178,6 +190,25 @@ def _run(experiment: Experiment, flags: TrainFlags, callbacks: list[Any], resume
     if resume and not view.started:
         say("note: every trial had finished; to train on, leave --resume out and --restore a checkpoint")
     return Outcome(trials, [view.label(trial) for trial in trials], interruption.received)
+
+
+def _tune_experiment(experiment: Experiment) -> Any:
+    """What Tune calls an experiment, with our defaults for checkpoints."""
+    from ray.tune.experiment import Experiment as TuneExperiment
+
+    checkpoints = dict(experiment.checkpoints)
+    if "checkpoint_frequency" not in checkpoints:
+        checkpoints.setdefault("num_to_keep", KEPT_CHECKPOINTS)
+    return TuneExperiment(
+        experiment.name,
+        experiment.run,
+        config=experiment.config,
+        stop=experiment.stop,
+        storage_path=experiment.storage_path,
+        restore=experiment.restore,
+        checkpoint_config=checkpoints,
+        **experiment.tune,
+    )
 
 
 def _conclude(experiment: Experiment, outcome: Outcome, flags: TrainFlags) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter
+
+from rllib_safemarl.evaluation.comparison import mean_curve
+from rllib_safemarl.evaluation.statistics import FEW_SEEDS
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F6A00", "#444444")
 """Told apart by people with any colour vision (Okabe and Ito), darkened where they fade on white."""
 LIMIT_COLOUR = "#B00020"
 _MOST_IN_LEGEND = 12
+_DWARFED = 8.0
+"""From so many times the limit on, costs are drawn logarithmically."""
 
 
 def training_figure(curves: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
@@ -55,6 +60,77 @@ def training_figure(curves: Mapping[str, pd.DataFrame], title: str = "") -> Figu
     if title:
         figure.suptitle(title, fontweight="bold")
     return figure
+
+
+def comparison_figure(curves: Mapping[str, Mapping[str, Sequence[pd.DataFrame]]], title: str = "") -> Figure:
+    """Draw return and cost of a suite's rows over environment steps, means over seeds with intervals.
+
+    Args:
+        curves: environment → row → one curve per seed, as for :func:`training_figure`. A row keeps its
+            colour over all environments.
+        title: above the figure.
+
+    Returns:
+        One line of panels per environment: return, and cost with its limit.
+    """
+    figure = Figure(figsize=(11.0, 0.9 + 3.9 * len(curves)), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(curves), 2, squeeze=False)
+    rows = list(dict.fromkeys(row for by_row in curves.values() for row in by_row))
+    for (returns, costs), (environment, by_row) in zip(panels, curves.items(), strict=True):
+        where = f" on {environment}" if len(curves) > 1 else ""
+        for axes, column in ((returns, "team_return"), (costs, "cost")):
+            for row, of_seeds in by_row.items():
+                _draw_mean(axes, of_seeds, column, COLOURS[rows.index(row) % len(COLOURS)], row)
+        everything = {str(i): c for i, c in enumerate(c for some in by_row.values() for c in some)}
+        _draw_limits(costs, everything)
+        _label(returns, f"Return{where}", "undiscounted return per episode,\nmean over agents")
+        _label(costs, f"Cost{where}", "undiscounted cost\nper episode and agent")
+        _scale_costs(costs, everything)
+    handles = {line.get_label(): line for axes in panels[:, 0] for line in axes.lines[::-1]}
+    limit = [line for line in panels[0][1].lines if line.get_label() == "limit"]
+    labels = [row for row in rows if row in handles]
+    figure.legend(
+        [*(handles[row] for row in labels), *limit],
+        [*labels, *(["limit"] if limit else [])],
+        frameon=False,
+        ncols=4,
+        loc="outside lower center",
+    )
+    if title:
+        figure.suptitle(title, fontweight="bold")
+    return figure
+
+
+def _draw_mean(axes: Axes, of_seeds: Sequence[pd.DataFrame], column: str, colour: str, label: str) -> None:
+    """The mean over seeds with its interval, and below five seeds every seed, thinly."""
+    mean = mean_curve([*of_seeds], column)
+    if not len(mean):
+        return
+    if 1 < len(of_seeds) < FEW_SEEDS:
+        for curve in of_seeds:
+            axes.plot(curve["steps"], curve[column], color=colour, linewidth=0.7, alpha=0.55)
+    axes.plot(mean["steps"], mean["mean"], color=colour, linewidth=2.0, label=label)
+    # The interval of few seeds reaches far beyond them; the axes keep to the curves.
+    scale = axes.dataLim.frozen()
+    axes.fill_between(mean["steps"], mean["low"], mean["high"], color=colour, alpha=0.13, linewidth=0.0)
+    axes.dataLim.set(scale)
+
+
+def _scale_costs(axes: Axes, curves: Mapping[str, pd.DataFrame]) -> None:
+    """From 0; beyond twice the limit logarithmically where costs dwarf it, so that both can be read."""
+    limits = [float(curve["limit"].iloc[-1]) for curve in curves.values() if len(curve)]
+    limit = max((limit for limit in limits if np.isfinite(limit)), default=0.0)
+    largest = max((float(curve["cost"].max()) for curve in curves.values()), default=0.0)
+    if limit > 0.0 and largest > _DWARFED * limit:
+        axes.set_yscale("symlog", linthresh=2.0 * limit, linscale=1.0)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ticks = [0.0, limit, 2.0 * limit, *(limit * step for step in (5, 10, 20, 50, 100, 200, 500, 1000))]
+        axes.set_yticks([tick for tick in ticks if tick <= largest])
+        axes.minorticks_off()
+        axes.set_ylim(0.0, 1.15 * largest)
+    else:
+        axes.set_ylim(bottom=0.0)
 
 
 def _draw_cost(axes: Axes, curve: pd.DataFrame, colour: str, alone: bool) -> None:

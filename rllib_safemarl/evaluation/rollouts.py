@@ -12,13 +12,16 @@ import torch
 from numpy.typing import NDArray
 
 from rllib_safemarl.envs.registry import CONTROLLERS
-from rllib_safemarl.envs.team import Group, describe_team, make_groups, make_views
+from rllib_safemarl.envs.team import Group, Team, describe_team, make_groups, make_views
 from rllib_safemarl.envs.vector import VectorEnv
 from rllib_safemarl.errors import SafeMARLError, nearest_name
+from rllib_safemarl.evaluation.episode_danger import safety_of_columns
 from rllib_safemarl.evaluation.statistics import upper_bound
 from rllib_safemarl.functional.actions import random_actions
+from rllib_safemarl.functional.safety_metrics import EpisodeSafety
 from rllib_safemarl.policies.actor import Acted, Actor
 from rllib_safemarl.rollout.collector import Collector, Episode
+from rllib_safemarl.rollout.columns import ColumnBatch
 from rllib_safemarl.rollout.runner import EVALUATION_STEPS
 
 Controller = Callable[[VectorEnv], dict[str, NDArray]]
@@ -34,12 +37,16 @@ class EpisodeSet:
         costs: ``[E, A, C]`` undiscounted cost of every agent.
         lengths: ``[E]`` steps.
         metrics: name → ``[E]`` the environment's own figures.
+        cost_names: ``[C]``.
+        safety: ``[E]`` in danger wherever a step had a cost.
     """
 
     returns: NDArray[np.float64]
     costs: NDArray[np.float64]
     lengths: NDArray[np.float64]
     metrics: dict[str, NDArray[np.float64]]
+    cost_names: tuple[str, ...]
+    safety: list[EpisodeSafety]
 
     @property
     def team_return(self) -> float:
@@ -57,14 +64,26 @@ class EpisodeSet:
         return max(upper_bound(per_agent[:, i], confidence) for i in range(per_agent.shape[1]))
 
 
-def episode_set(episodes: Sequence[Episode]) -> EpisodeSet:
-    """Put episodes side by side."""
+def episode_set(
+    episodes: Sequence[Episode], batches: Sequence[ColumnBatch], team: Team, copies: int
+) -> EpisodeSet:
+    """Put episodes side by side.
+
+    Args:
+        episodes: E of them, in order of their end.
+        batches: the columns in which they ran, from a reset on.
+        team: whose they are.
+        copies: N, of which each contributes its first episodes.
+    """
+    quota = np.bincount([episode.copy for episode in episodes], minlength=copies)
     names = dict.fromkeys(name for episode in episodes for name in episode.metrics)
     return EpisodeSet(
         np.stack([episode.returns for episode in episodes]),
         np.stack([episode.costs for episode in episodes]),
         np.array([float(episode.length) for episode in episodes]),
         {name: np.array([e.metrics.get(name, np.nan) for e in episodes]) for name in names},
+        team.cost_names,
+        safety_of_columns(batches, quota, team.time_limit),
     )
 
 
@@ -78,7 +97,8 @@ def evaluate_algorithm(algorithm: Any, num_episodes: int, explore: bool = False)
     """
     runner = algorithm.eval_env_runner
     runner.set_state(algorithm.weights())
-    return episode_set(runner.run_episodes(num_episodes, explore))
+    episodes, batches = runner.run_episodes(num_episodes, explore)
+    return episode_set(episodes, batches, runner.team, runner.env.num_copies)
 
 
 def evaluate_controller(
@@ -99,13 +119,15 @@ def evaluate_controller(
     actors = [_ControllerActor(group, env, controller) for group in make_groups(team, views, True)]
     quota = np.full(env.num_copies, -(-num_episodes // env.num_copies))
     episodes: list[Episode] = []
+    batches: list[ColumnBatch] = []
     while quota.any():
-        _, ended = collector.collect(EVALUATION_STEPS, actors, False, torch.Generator())
+        batch, ended = collector.collect(EVALUATION_STEPS, actors, False, torch.Generator())
+        batches.append(batch)
         for episode in ended:
             if quota[episode.copy] > 0:
                 quota[episode.copy] -= 1
                 episodes.append(episode)
-    return episode_set(episodes)
+    return episode_set(episodes, batches, team, env.num_copies)
 
 
 def named_controller(env_name: str, name: str, seed: int = 0) -> Controller:

@@ -204,10 +204,14 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
             self._hooks.end_sample()
         return collected
 
-    def run_episodes(self, num_episodes: int, explore: bool) -> list[Episode]:
-        """Run whole episodes with a fixed quota per copy and return their sums, in order of their end."""
-        self._sample_episodes(num_episodes, explore)
-        return list(self._episode_metrics.episodes)
+    def run_episodes(self, num_episodes: int, explore: bool) -> tuple[list[Episode], list[ColumnBatch]]:
+        """Run whole episodes with a fixed quota per copy.
+
+        Returns:
+            Their sums, in order of their end, and the columns, in which more episodes may have begun.
+        """
+        batches = self._sample_episodes(num_episodes, explore)
+        return list(self._episode_metrics.episodes), batches
 
     def _sample_episodes(self, num_episodes: int, explore: bool) -> list[ColumnBatch]:
         assert self._collector is not None

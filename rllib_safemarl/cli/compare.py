@@ -1,0 +1,190 @@
+"""`safemarl compare`: train and evaluate what a suite names, and lay it side by side."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rllib_safemarl.cli.console import fail, one_line_errors, say, say_first
+from rllib_safemarl.cli.documents import load_yaml
+from rllib_safemarl.cli.flags import TrainFlags
+from rllib_safemarl.errors import SafeMARLError
+
+if TYPE_CHECKING:
+    from rllib_safemarl.cli.suite_folder import SuiteFolder, Work
+    from rllib_safemarl.evaluation.suites import Suite
+
+RESULTS, CURVES = "results.csv", "curves.png"
+
+
+@click.command()
+@click.argument("suite", metavar="SUITE", type=click.Path(path_type=Path))
+@click.option("--budget", "-b", metavar="NAME", help="One of the suite's budgets, such as quick.")
+@click.option(
+    "--out",
+    "-o",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where tables and trials go.  [default: results/SUITE, results/SUITE-BUDGET]",
+)
+@click.option("--tables-only", is_flag=True, help="Only write the tables again, from what there is.")
+@click.option("--ray-address", help="Join this cluster instead of starting Ray here.")
+@click.option("--ray-num-cpus", type=click.IntRange(min=1), help="CPUs that Ray may use.")
+@click.option("--log-info", "-v", is_flag=True, help="Ray's own output, and tracebacks.")
+@one_line_errors
+def compare(suite: Path, budget: str | None, out: Path | None, tables_only: bool, **flags: Any) -> None:
+    """Train every row of SUITE under every seed, evaluate it, and write a table, a CSV and a picture.
+
+    The same command again goes on where it was stopped, and does again only what has changed.
+    """
+    say_first(f"reading {suite}")
+    read, inputs = _read(suite, budget)
+    out = out or Path("results") / "-".join(filter(None, [read.name, read.budget]))
+    from rllib_safemarl.cli.suite_folder import SuiteFolder, find_work
+
+    folder = SuiteFolder(out, read.episodes)
+    work = find_work(folder, read.trials)
+    say(_plan(read, work))
+    signal = None
+    if work.to_evaluate and not tables_only:
+        folder.create()
+        signal = _run(read, folder, work, inputs, TrainFlags(**flags))
+    problems = _write(read, folder, _repeat(suite, budget))
+    if signal is not None:
+        say("stopped; the same command goes on from here")
+        raise SystemExit(128 + signal)
+    if problems:
+        fail(f"{problems} of {len(read.trials)} trials failed; the same command tries them again")
+
+
+def _read(path: Path, budget: str | None) -> tuple[Suite, Path]:
+    """The suite, and the folder that paths in its configs are relative to."""
+    if path.suffix not in (".yaml", ".yml"):
+        raise SafeMARLError(f"{path} is no .yaml file.")
+    document, folders = load_yaml(path), [path.resolve().parent]
+    from rllib_safemarl.evaluation.suites import read_suite
+
+    def read_file(name: str) -> Any:
+        file = path.parent / name
+        folders.append(file.resolve().parent)
+        return load_yaml(file)
+
+    return read_suite(path.stem, document, read_file, budget), folders[-1]
+
+
+def _plan(suite: Suite, work: Work) -> str:
+    """What there is and what is to be done, in a line."""
+    total, seeds = len(suite.trials), len(suite.seeds)
+    where = f" on {len(suite.environments)} environments" if len(suite.environments) > 1 else ""
+    text = f"{suite.title}: {len(suite.rows)} rows{where}, {seeds} {'seed' if seeds == 1 else 'seeds'}; "
+    if not work.to_evaluate:
+        return f"{text}all {total} trials are done"
+    done = total - len(work.to_evaluate)
+    return f"{text}{len(work.to_train)} trials to train, {len(work.to_evaluate)} to evaluate, {done} done"
+
+
+def _run(suite: Suite, folder: SuiteFolder, work: Work, inputs: Path, flags: TrainFlags) -> int | None:
+    """Train and evaluate what is left; return the signal that interrupted it, if one did."""
+    from rllib_safemarl.cli.ray_session import import_ray, start_ray
+
+    import_ray(flags.quiet)
+    import ray
+
+    import rllib_safemarl
+    from rllib_safemarl.cli.suite_folder import about_now
+    from rllib_safemarl.cli.suite_runs import check_trials, evaluate, make_experiments, train
+    from rllib_safemarl.cli.training import check_resources
+    from rllib_safemarl.evaluation.suite_trials import trial_names
+
+    experiments = make_experiments(folder, work.to_train, inputs, flags)
+    check_trials(work.to_evaluate, experiments, is_local=not flags.ray_address)
+    names = trial_names(suite.trials)
+    try:
+        is_own = start_ray(flags)
+        check_resources(experiments, is_own)
+        if experiments:
+            signal = train(folder, experiments, names, flags)
+            if signal is not None:
+                return signal
+        ready = [t for t in work.to_evaluate if t.controller or folder.progress(t.folder).finished]
+        if ready:
+            evaluate(folder, ready, names, about_now(Path(rllib_safemarl.__file__).parent))
+        return None
+    finally:
+        ray.shutdown()
+
+
+def _write(suite: Suite, folder: SuiteFolder, command: str) -> int:
+    """Write tables and picture from what there is; return how many trials failed."""
+    from rllib_safemarl.cli.suite_folder import write_text
+    from rllib_safemarl.evaluation.comparison import FAILED, results_frame
+    from rllib_safemarl.evaluation.tables import Page, markdown_page
+
+    results = [folder.result(trial) for trial in suite.trials]
+    if not folder.path.is_dir():
+        raise SafeMARLError(f"there is nothing in {folder.path} to write tables from.")
+    frame = results_frame(results)
+    made = sorted({(r.record.about["date"], _version(r.record.about)) for r in results if r.record})
+    page = Page(
+        title=suite.title,
+        command=command,
+        date=" and ".join(dict.fromkeys(date for date, _ in made)) or "nothing evaluated yet",
+        version=" and ".join(dict.fromkeys(version for _, version in made)) or "no version",
+        seeds=suite.seeds,
+        episodes=suite.episodes,
+        budget=suite.budget,
+        picture=_draw(suite, folder, results),
+    )
+    csv = write_text(frame.to_csv(index=False, lineterminator="\n"), folder.path / RESULTS)
+    table = write_text(markdown_page(page, frame), folder.path / f"{suite.name}.md")
+    _say_rows(frame)
+    say(f"table: {table}")
+    say(f"results: {csv}")
+    if page.picture:
+        say(f"picture: {folder.path / page.picture}")
+    return int((frame["status"] == FAILED).sum())
+
+
+def _version(about: Any) -> str:
+    commit = f" ({about['commit']})" if about["commit"] else ""
+    return f"rllib_safemarl {about['version']}{commit}"
+
+
+def _draw(suite: Suite, folder: SuiteFolder, results: list[Any]) -> str:
+    """Draw the learning curves and return the picture's name; empty if there is nothing to draw."""
+    curves: dict[str, dict[str, list[Any]]] = {}
+    for result in results:
+        if len(result.curve) > 1:
+            by_row = curves.setdefault(result.trial.environment, {})
+            by_row.setdefault(result.trial.row, []).append(result.curve)
+    if not curves:
+        return ""
+    try:
+        from rllib_safemarl.evaluation.figures import comparison_figure, save_figure
+    except ImportError:
+        say('for a picture: pip install "rllib_safemarl[plot]"')
+        return ""
+    return save_figure(comparison_figure(curves, suite.title), folder.path / CURVES).name
+
+
+def _say_rows(frame: Any) -> None:
+    """One line per row, for the terminal."""
+    from rllib_safemarl.evaluation.comparison import over_seeds_frame
+    from rllib_safemarl.evaluation.tables import headline
+
+    lines = over_seeds_frame(frame)
+    several = lines["environment"].nunique() > 1
+    for _, line in lines.iterrows():
+        where = f" on {line['environment']}" if several else ""
+        say(f"{line['row']}{where}: {headline(line)}")
+
+
+def _repeat(suite: Path, budget: str | None) -> str:
+    """The command that repeats this one, with a path that means something elsewhere."""
+    relative = os.path.relpath(suite)
+    named = str(suite) if relative.startswith("..") else relative
+    return shlex.join(["safemarl", "compare", named, *(["--budget", budget] if budget else [])])

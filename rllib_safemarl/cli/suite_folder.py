@@ -1,0 +1,182 @@
+"""What a comparison keeps on disk, and so what is left to do when it is started again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from rllib_safemarl.evaluation.comparison import TrialResult
+from rllib_safemarl.evaluation.comparison_records import EvaluationRecord, load_record, save_record
+from rllib_safemarl.evaluation.curves import Reading
+
+if TYPE_CHECKING:
+    from rllib_safemarl.evaluation.suite_trials import SuiteTrial
+
+TRIALS = "trials"
+PROGRESS, CURVE, EVALUATION = "progress.json", "curve.jsonl", "evaluation.npz"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the training of a trial has come.
+
+    Attributes:
+        checkpoint: the newest, relative to the trial's folder; empty if there is none.
+        iteration: training iterations it is after.
+        seconds: training time it is after.
+        finished: whether it is the last one.
+        problem: why the trial failed, or empty.
+    """
+
+    checkpoint: str = ""
+    iteration: int = 0
+    seconds: float = 0.0
+    finished: bool = False
+    problem: str = ""
+
+
+class SuiteFolder:
+    """The folder of a comparison: its tables, and one folder per trial below ``trials``.
+
+    Args:
+        path: the folder.
+        episodes: evaluation episodes of each trial; a record of another number counts as none.
+    """
+
+    def __init__(self, path: Path, episodes: int) -> None:
+        self.path = path.resolve()
+        self.trials = self.path / TRIALS
+        self.episodes = episodes
+
+    def create(self) -> None:
+        """Make the folders; checkpoints are kept out of git, tables are not."""
+        self.trials.mkdir(parents=True, exist_ok=True)
+        write_text("*\n", self.trials / ".gitignore")
+
+    def progress(self, folder: str) -> Progress:
+        """How far a trial has come; a checkpoint that is gone counts for nothing."""
+        try:
+            progress = Progress(**json.loads((self.trials / folder / PROGRESS).read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            return Progress()
+        if progress.checkpoint and (self.trials / folder / progress.checkpoint).is_dir():
+            return progress
+        return Progress(problem=progress.problem)
+
+    def note(self, folder: str, **changes: Any) -> None:
+        """Note how far a trial has come."""
+        path = self.trials / folder
+        path.mkdir(parents=True, exist_ok=True)
+        changed = replace(self.progress(folder), **changes)
+        write_text(json.dumps(vars(changed), indent=1) + "\n", path / PROGRESS)
+
+    def checkpoint(self, folder: str) -> str | None:
+        """The newest checkpoint of a trial."""
+        relative = self.progress(folder).checkpoint
+        return str(self.trials / folder / relative) if relative else None
+
+    def record(self, trial: SuiteTrial) -> EvaluationRecord | None:
+        """A trial's evaluation, if there is one of so many episodes."""
+        record = load_record(self.trials / trial.folder / EVALUATION)
+        return record if record is not None and record.about.get("asked") == self.episodes else None
+
+    def save(self, trial: SuiteTrial, record: EvaluationRecord) -> None:
+        """Keep a trial's evaluation."""
+        (self.trials / trial.folder).mkdir(parents=True, exist_ok=True)
+        save_record(record, self.trials / trial.folder / EVALUATION)
+        if self.progress(trial.folder).problem:
+            self.note(trial.folder, problem="")
+
+    def result(self, trial: SuiteTrial) -> TrialResult:
+        """What there is of a trial."""
+        problem = self.progress(trial.folder).problem
+        return TrialResult(trial, self.record(trial), self._curve(trial.folder), problem)
+
+    def note_reading(self, folder: str, reading: Reading) -> None:
+        """Keep the figures of an iteration."""
+        path = self.trials / folder
+        path.mkdir(parents=True, exist_ok=True)
+        with (path / CURVE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(reading)) + "\n")
+
+    def forget_curve(self, folder: str) -> None:
+        """Begin a trial's readings anew."""
+        (self.trials / folder / CURVE).unlink(missing_ok=True)
+
+    def _curve(self, folder: str) -> pd.DataFrame:
+        """A trial's readings; of iterations that were run again the later count."""
+        curve = read_readings(self.trials / folder / CURVE)
+        progress = self.progress(folder)
+        return curve[curve["iteration"] <= progress.iteration] if progress.finished else curve
+
+
+def read_readings(file: Path) -> pd.DataFrame:
+    """Readings, one a line; a line that was cut off by a crash is left out."""
+    readings = []
+    for line in file.read_text("utf-8").splitlines() if file.is_file() else []:
+        with contextlib.suppress(json.JSONDecodeError):
+            readings.append(json.loads(line))
+    frame = pd.DataFrame(readings, columns=[*Reading.__dataclass_fields__])
+    return frame.drop_duplicates("iteration", keep="last").sort_values("iteration", ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is left to do of a suite.
+
+    Attributes:
+        to_train: trials that have not finished training, some perhaps from a checkpoint.
+        to_evaluate: trials without an evaluation, those to train included.
+    """
+
+    to_train: list[SuiteTrial]
+    to_evaluate: list[SuiteTrial]
+
+
+def find_work(folder: SuiteFolder, trials: tuple[SuiteTrial, ...]) -> Work:
+    """See what the folder lacks."""
+    to_evaluate = [trial for trial in trials if folder.record(trial) is None]
+    to_train = [
+        trial
+        for trial in to_evaluate
+        if trial.controller is None and not folder.progress(trial.folder).finished
+    ]
+    return Work(to_train, to_evaluate)
+
+
+def write_text(text: str, path: Path) -> Path:
+    """Write a file; it appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+    return path
+
+
+def about_now(root: Path) -> Mapping[str, str]:
+    """Version, commit and date, to be noted in results.
+
+    Args:
+        root: folder of the package; its commit is named where git keeps it.
+    """
+    import datetime
+    import subprocess
+
+    from rllib_safemarl import __version__
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        kept = git("ls-files", "--error-unmatch", "__init__.py")
+        commit = git("describe", "--always", "--dirty", "--exclude=*") if kept else ""
+    except OSError:
+        commit = ""
+    return {"version": __version__, "commit": commit, "date": datetime.date.today().isoformat()}

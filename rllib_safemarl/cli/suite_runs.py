@@ -1,0 +1,202 @@
+"""Training and evaluation of a suite's trials on Ray."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.tune.result import DONE, TIME_TOTAL_S, TRAINING_ITERATION
+
+from rllib_safemarl.cli.checking import algorithm_class, check_env, check_experiment
+from rllib_safemarl.cli.console import say
+from rllib_safemarl.cli.experiments import Experiment, read_experiment
+from rllib_safemarl.cli.failures import one_line
+from rllib_safemarl.cli.flags import TrainFlags
+from rllib_safemarl.cli.formats import number
+from rllib_safemarl.cli.suite_folder import SuiteFolder
+from rllib_safemarl.cli.training import run_in_tune
+from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.evaluation.comparison_records import EvaluationRecord
+from rllib_safemarl.evaluation.curves import read_result
+from rllib_safemarl.evaluation.suite_trials import SuiteTrial
+
+
+class ProgressNotes(Callback):
+    """Notes every reading and every checkpoint of a trial in its folder.
+
+    Args:
+        folder: the comparison's.
+    """
+
+    def __init__(self, folder: SuiteFolder) -> None:
+        self._folder = folder
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Tell a trial that starts from a checkpoint how long it has trained; Tune restores only paths."""
+        name = _name(trial)
+        found, progress = trial.latest_checkpoint_result, self._folder.progress(name)
+        if found is not None and not found.metrics:
+            found.metrics = {TRAINING_ITERATION: progress.iteration, TIME_TOTAL_S: progress.seconds}
+        if found is None:
+            self._folder.forget_curve(name)
+        if progress.problem:
+            self._folder.note(name, problem="")
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any
+    ) -> None:
+        """Keep its figures."""
+        self._folder.note_reading(_name(trial), read_result(result))
+
+    def on_checkpoint(
+        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Any, **info: Any
+    ) -> None:
+        """Note it, and whether it is the last."""
+        path, result = Path(checkpoint.path), trial.last_result or {}
+        self._folder.note(
+            _name(trial),
+            checkpoint=f"{path.parent.name}/{path.name}",
+            iteration=int(result.get(TRAINING_ITERATION, 0)),
+            seconds=float(result.get(TIME_TOTAL_S, 0.0)),
+            finished=bool(result.get(DONE)),
+        )
+
+
+def _name(trial: Trial) -> str:
+    return trial.storage.experiment_dir_name
+
+
+def make_experiments(
+    folder: SuiteFolder, trials: Sequence[SuiteTrial], inputs: Path, flags: TrainFlags
+) -> list[Experiment]:
+    """One experiment per trial, from its newest checkpoint where there is one.
+
+    Args:
+        folder: the comparison's.
+        trials: what is to be trained.
+        inputs: relative paths in configs are looked for here.
+        flags: the command line's.
+    """
+    return [
+        read_experiment(
+            trial.folder,
+            {
+                "run": trial.run,
+                "env": trial.env,
+                "stop": trial.stop,
+                "config": trial.config,
+                "max_failures": trial.max_failures,
+                "restore": folder.checkpoint(trial.folder),
+                "storage_path": str(folder.trials),
+            },
+            inputs,
+            flags,
+        )
+        for trial in trials
+    ]
+
+
+def check_trials(trials: Sequence[SuiteTrial], experiments: Sequence[Experiment], is_local: bool) -> None:
+    """Check every row on every environment once.
+
+    Args:
+        trials: those to evaluate.
+        experiments: those to train.
+        is_local: whether environments can be built here.
+
+    Raises:
+        SafeMARLError: a row, an environment or a controller does not fit.
+    """
+    from rllib_safemarl.evaluation.rollouts import named_controller
+    from rllib_safemarl.rollout.runner import ColumnarEnvRunner
+
+    by_name = {experiment.name: experiment for experiment in experiments}
+    for trial in {(t.row, t.environment): t for t in trials}.values():
+        check_env(trial.env)
+        if trial.controller is not None:
+            named_controller(trial.env, trial.controller)
+            continue
+        config = algorithm_class(str(trial.run)).get_default_config()
+        if not issubclass(config.env_runner_cls or object, ColumnarEnvRunner):
+            raise SafeMARLError(
+                f"row {trial.row!r}: {trial.run} is none of our algorithms, and only these are compared."
+            )
+        if trial.folder in by_name:
+            try:
+                check_experiment(by_name[trial.folder], build_env=is_local)
+            except SafeMARLError as error:
+                raise SafeMARLError(f"row {trial.row!r}: {error}") from error
+
+
+def train(
+    folder: SuiteFolder, experiments: list[Experiment], names: Mapping[str, str], flags: TrainFlags
+) -> int | None:
+    """Train, note who failed and why, and return the signal that interrupted it, if one did."""
+    from rllib_safemarl.cli.live_view import why
+    from rllib_safemarl.cli.summary import summarise
+
+    outcome = run_in_tune(experiments, flags, [ProgressNotes(folder)], names=names)
+    for trial in outcome.trials:
+        _keep_logs(trial)
+    labels = [names[_name(trial)] for trial in outcome.trials]
+    summarise(outcome.trials, labels, not flags.quiet)
+    for trial in outcome.trials:
+        if trial.status == Trial.ERROR:
+            folder.note(_name(trial), problem=why(trial))
+    return outcome.signal
+
+
+def _keep_logs(trial: Trial) -> None:
+    """Copy Tune's files of a trial into its folder; of several experiments Tune does so for one only."""
+    source, target = Path(trial.local_path or ""), Path(trial.path)
+    if trial.local_path and source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+
+
+def evaluate(
+    folder: SuiteFolder, trials: Sequence[SuiteTrial], names: Mapping[str, str], about: Mapping[str, str]
+) -> None:
+    """Evaluate trials in Ray tasks; one that fails is noted, and the others go on.
+
+    Args:
+        folder: the comparison's.
+        trials: controllers, and trained ones with a checkpoint.
+        names: folder → name for a person.
+        about: noted in every record.
+    """
+    import ray
+
+    from rllib_safemarl.evaluation.suite_evaluation import evaluate_trial
+
+    task = ray.remote(num_cpus=1, max_retries=0)(evaluate_trial)
+    noted = {**about, "asked": folder.episodes}
+    running = {
+        task.remote(trial, folder.checkpoint(trial.folder), folder.episodes, noted): trial for trial in trials
+    }
+    count = f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}"
+    say(f"evaluating {count}, {folder.episodes} episodes each")
+    while running:
+        (ready, *_), _ = ray.wait(list(running))
+        trial = running.pop(ready)
+        try:
+            record = ray.get(ready)
+        except Exception as error:
+            problem = f"evaluation failed: {one_line(error, str(error))}"
+            folder.note(trial.folder, problem=problem)
+            say(f"{names[trial.folder]}: {problem}")
+            continue
+        folder.save(trial, record)
+        say(f"{names[trial.folder]}: {_in_words(record)}")
+
+
+def _in_words(record: EvaluationRecord) -> str:
+    figures = record.figures()
+    text = f"return {number(figures['return'])}"
+    if not record.cost_names:
+        return text
+    limit = f" / {number(figures['limit'])}" if figures["limit_held"] is not None else ""
+    return f"{text}, cost {number(figures['cost'])}{limit}, worst agent {number(figures['worst_agent_cost'])}"
