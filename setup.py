@@ -37,7 +37,7 @@ setup(
     ],
     extras_require={
         **EXTRAS,
-        "dev": sorted({*TESTS, *EXTRAS["plot"]}),
+        "dev": sorted({*TESTS, *EXTRAS["plot"], *EXTRAS["data"]}),
         "all": sorted({requirement for group in EXTRAS.values() for requirement in group}),
     },
     entry_points={

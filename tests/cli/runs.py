@@ -47,7 +47,14 @@ def leave_behind_a_cluster() -> None:
     note.write_text("127.0.0.1:1")
 
 
-def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str | Path, cwd: Path | None = None, name: str = "rllib"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=240, env=environment(), cwd=cwd
+        command(*arguments, name=name),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=environment(),
+        cwd=cwd,
     )

@@ -6,6 +6,7 @@ import signal
 import subprocess
 
 import pytest
+from PIL import Image
 
 from rllib_safemarl.cli.paths import CHECKPOINT_FILE
 from rllib_safemarl.evaluation.curves import read_curve
@@ -81,6 +82,24 @@ def test_a_checkpoint_is_evaluated_on_so_many_episodes(grid, tmp_path):
     assert table["episodes"] == "6"
     assert " / 1.00, " in table["cost per episode and agent"]
     assert "goal reached" in table
+
+
+def test_an_episode_of_a_checkpoint_is_drawn(grid, tmp_path):
+    _, folder = grid
+    out = tmp_path / "episode.gif"
+    done = run(
+        *("render", folder, "--out", out, "--set", "env_config.time_limit=7", "--episodes", "2"),
+        name="safemarl",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == f"14 frames: {out}"
+    with Image.open(out) as gif:
+        assert gif.n_frames == 14
+    lost = run("render", folder, "--out", tmp_path / "no" / "episode.gif", name="safemarl")
+    assert (lost.returncode, lost.stderr) == (
+        1,
+        f"error: there is no folder {tmp_path / 'no'} to write episode.gif into.\n",
+    )
 
 
 def test_ctrl_c_saves_and_resume_goes_on(tmp_path):
