@@ -96,14 +96,14 @@ def tightest_cost(
 
     Args:
         result: a result.
-        limit: a number for every constraint or a dict by name; None takes the result's own config.
+        limit: a number for every constraint or a dict by name; None takes that of the result.
         where: the part of the result with the figures of episodes.
 
     Returns:
         Cost, limit and, where there are several constraints, the name; NaN for what is missing.
     """
     if limit is None:
-        limit = lookup(result, "config/cost_limit", None)
+        limit = lookup(result, "env_runners/cost_limit", lookup(result, "config/cost_limit", None))
     costs = lookup(result, f"{where}/episode_costs_mean", None)
     if not isinstance(costs, Mapping):
         if isinstance(limit, Mapping):

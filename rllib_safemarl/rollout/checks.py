@@ -5,9 +5,31 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rllib_safemarl.envs.vector import VectorEnv
+from rllib_safemarl.envs.vector import Step, VectorEnv
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.rollout.columns import ColumnBatch
+
+
+def check_step(step: Step, env: VectorEnv) -> None:
+    """Refuse a step whose arrays are not ``[N, A, ...]``, which NumPy might stretch without a word.
+
+    Raises:
+        SafeMARLError: names the array, its shape and the one it must have.
+    """
+    n, a, c = env.num_copies, env.num_agents, len(env.cost_names)
+    expected = {"reward": (n, a), "cost": (n, a, c), "terminated": (n, a), "truncated": (n,)}
+    shapes = {f"Step.{name}": (np.shape(getattr(step, name)), shape) for name, shape in expected.items()}
+    shapes["Step.active"] = np.shape(step.active), (n, a)
+    for kind in env.kinds:
+        values = step.observation.values.get(kind.name, np.empty(()))
+        mine = (n, len(kind.agents), kind.observation_size)
+        shapes[f"observations of kind {kind.name!r}"] = np.shape(values), mine
+    for name, (shape, fits) in shapes.items():
+        if shape != fits:
+            raise SafeMARLError(
+                f"{name} of {type(env).__name__} has shape {shape}; it must be {fits} for {n} copies, {a} "
+                f"agents and {c} costs."
+            )
 
 
 def check_block(batch: ColumnBatch, env: VectorEnv) -> None:

@@ -10,12 +10,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rllib_safemarl.envs.vector import Observation, VectorEnv
+from rllib_safemarl.envs.vector import Observation, Step, VectorEnv
+from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.views import ViewBuilder
 from rllib_safemarl.policies.actor import Actor, joint_actions
 from rllib_safemarl.rollout.block import Block
-from rllib_safemarl.rollout.checks import check_block
+from rllib_safemarl.rollout.checks import check_block, check_step
 from rllib_safemarl.rollout.columns import ColumnBatch
+
+
+class EnvironmentFailed(SafeMARLError):
+    """An environment's own code raised an error; creating it anew may help."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Collector:
         self._copy_ids = np.arange(first_copy, first_copy + env.num_copies)
         self._sizes = {kind.name: len(kind.agents) for kind in env.kinds}
         self._now: Observation | None = None
+        self._first = True
         n, a, c = env.num_copies, env.num_agents, len(env.cost_names)
         self._alive = np.ones((n, a), bool)
         self._sums = np.zeros((n, a, c + 2))
@@ -64,9 +70,23 @@ class Collector:
         """Whether episodes are running."""
         return self._now is not None
 
+    def stop(self) -> None:
+        """Drop the running episodes; :meth:`reset` comes next."""
+        self._now = None
+
     def reset(self, seed: int) -> None:
-        """Begin anew in every copy."""
-        self._now = self.env.reset(seed)
+        """Begin anew in every copy.
+
+        Raises:
+            SafeMARLError: the environment failed.
+        """
+        try:
+            self._now = self.env.reset(seed)
+        except SafeMARLError:
+            raise
+        except Exception as error:
+            raise _failure("reset()", error) from error
+        self._first = True
         self._alive = self.env.active()
         self._sums[:] = 0.0
         self._lengths[:] = 0
@@ -92,6 +112,9 @@ class Collector:
 
         Returns:
             The columns, and the episodes that ended in them in order of their end.
+
+        Raises:
+            SafeMARLError: the environment failed or broke a contract.
         """
         assert self._now is not None, "reset() first"
         block = Block(self.env, num_steps, self._now, self._alive)
@@ -99,7 +122,7 @@ class Collector:
             for t in range(num_steps):
                 views = self.views(self._now.values, self._alive, self._now.positions, self._now.edges)
                 acted = [actor.act(views, explore, generator) for actor in actors]
-                step = self.env.step(joint_actions(self._sizes, actors, acted))
+                step = self._step(joint_actions(self._sizes, actors, acted), t)
                 block.write(t, acted, step)
                 self._now, self._alive = step.observation, step.active
                 if watch is not None:
@@ -107,6 +130,19 @@ class Collector:
         batch, endings = block.finish(actors, self._copy_ids, self._lengths, weights_seq_no)
         check_block(batch, self.env)
         return batch, self._sum_up(batch, endings)
+
+    def _step(self, actions: dict[str, NDArray], t: int) -> Step:
+        """Act in all copies; the shapes of what comes back are looked at once after every reset."""
+        try:
+            step = self.env.step(actions)
+        except SafeMARLError:
+            raise
+        except Exception as error:
+            raise _failure(f"step {t} of this block", error) from error
+        if self._first:
+            check_step(step, self.env)
+            self._first = False
+        return step
 
     def _sum_up(self, batch: ColumnBatch, endings: Sequence[Mapping[str, float]]) -> list[Episode]:
         """Episodes that ended in the block, and the running sums after it."""
@@ -154,3 +190,11 @@ class Collector:
         self._alive = np.array(state["alive"])
         self._sums = np.array(state["sums"])
         self._lengths = np.array(state["lengths"])
+
+
+def _failure(where: str, error: Exception) -> EnvironmentFailed:
+    said = next(iter(str(error).splitlines()), "")
+    return EnvironmentFailed(
+        f"the environment failed in {where} ({type(error).__name__}: {said}); mend it, or have it created "
+        "anew by .fault_tolerance(restart_failed_sub_environments=True)."
+    )

@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from ray.rllib.utils.metrics import (
-    EPISODE_AGENT_RETURN_MEAN,
-    EPISODE_AGENT_STEPS,
     EPISODE_LEN_MAX,
     EPISODE_LEN_MEAN,
     EPISODE_LEN_MIN,
-    EPISODE_MODULE_RETURN_MEAN,
     EPISODE_RETURN_MAX,
     EPISODE_RETURN_MEAN,
     EPISODE_RETURN_MIN,
@@ -29,6 +26,11 @@ from ray.rllib.utils.metrics import (
 )
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
+from rllib_safemarl._compat import (
+    EPISODE_AGENT_RETURN_MEAN,
+    EPISODE_AGENT_STEPS,
+    EPISODE_MODULE_RETURN_MEAN,
+)
 from rllib_safemarl.envs.team import AGENTS_WITH_OWN_POLICY, Group, Team
 from rllib_safemarl.rollout.collector import Episode
 from rllib_safemarl.rollout.columns import ColumnBatch
@@ -39,13 +41,22 @@ EPISODE_COSTS_MEAN = "episode_costs_mean"
 EPISODE_COST_MAX_AGENT = "episode_cost_max_agent"
 AGENT_EPISODE_COSTS_MEAN = "agent_episode_costs_mean"
 
+_COST_KEYS = (EPISODE_COST_MEAN, EPISODE_COST_MAX_AGENT)
+_REDUCE = {
+    EPISODE_RETURN_MIN: "min",
+    EPISODE_RETURN_MAX: "max",
+    EPISODE_LEN_MIN: "min",
+    EPISODE_LEN_MAX: "max",
+}
+
 
 class EpisodeMetrics:
     """Means over the last episodes of one env runner, and counts of its steps.
 
     Costs of an episode are undiscounted sums, over all constraints where there are several (then each
     also stands under ``episode_costs_mean/<name>``). ``episode_cost_max_agent`` is the largest over agents
-    of the mean over episodes. Until an episode has ended, all are NaN.
+    of the mean over episodes. All keys are there from the start, NaN until an episode has ended; those of
+    costs stay NaN in an environment without costs.
 
     Args:
         metrics: the runner's logger.
@@ -105,7 +116,8 @@ class EpisodeMetrics:
     def log_window(self) -> None:
         """Log the means over the window; called once whenever metrics are fetched."""
         for key, value in _flat(self._means()):
-            self._metrics.log_value(key, value, window=1)
+            # Over several runners, extremes stay extremes; anything else is their mean.
+            self._metrics.log_value(key, value, reduce=_REDUCE.get(key[0], "mean"), window=1)
 
     def _means(self) -> dict[str, Any]:
         agents, costs = len(self._names), len(self._team.cost_names)
@@ -125,9 +137,8 @@ class EpisodeMetrics:
             EPISODE_AGENT_STEPS: self._over_agents(steps.mean(0)),
             EPISODE_MODULE_RETURN_MEAN: {g.policy: returns[:, g.agents].sum(1).mean() for g in self._groups},
         }
-        if costs:
-            per_cost = _stack([e.costs for e in self.episodes], (agents, costs))
-            means |= self._costs(per_cost.mean(0))
+        per_cost = _stack([e.costs for e in self.episodes], (agents, costs)).mean(0)
+        means |= self._costs(per_cost) if costs else dict.fromkeys(_COST_KEYS, np.nan)
         if self.episodes:
             for name in self.episodes[-1].metrics:
                 values = [e.metrics[name] for e in self.episodes if name in e.metrics]

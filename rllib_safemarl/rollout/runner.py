@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
-import ray
 import torch
 from numpy.typing import NDArray
 from ray.rllib.core import COMPONENT_RL_MODULE
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModule
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
 from ray.rllib.env.env_context import EnvContext
-from ray.rllib.env.env_runner import EnvRunner
-from ray.rllib.utils.checkpoints import Checkpointable
-from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, SAMPLE_TIMER, WEIGHTS_SEQ_NO
+from ray.rllib.env.env_runner import NUM_ENV_STEP_FAILURES_LIFETIME, EnvRunner
+from ray.rllib.utils.metrics import SAMPLE_TIMER, WEIGHTS_SEQ_NO
 
 from rllib_safemarl.envs.team import TEAM, Team, describe_team, make_groups, make_views
 from rllib_safemarl.envs.vector import VectorEnv
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.rollout.actor import make_actors
-from rllib_safemarl.rollout.collector import Collector, Episode
+from rllib_safemarl.rollout.collector import Collector, EnvironmentFailed, Episode
 from rllib_safemarl.rollout.columns import ColumnBatch
 from rllib_safemarl.rollout.episode_hooks import Callbacks, EpisodeHooks
 from rllib_safemarl.rollout.episode_metrics import EpisodeMetrics
 from rllib_safemarl.rollout.make_env import make_vector_env
+from rllib_safemarl.rollout.runner_state import RunnerState
 
 logger = logging.getLogger(__name__)
 
-COLLECTOR = "collector"
-OWNER = "owner"
+MOST_FAILURES = 10
+"""So many times in a row an environment is created anew before its failure is raised after all."""
 EVALUATION_STEPS = 16
 """Steps per block while episodes are counted; at most so many are wasted per evaluation."""
 
 
-class ColumnarEnvRunner(EnvRunner, Checkpointable):
+class ColumnarEnvRunner(RunnerState, EnvRunner):
     """Samples ``num_envs_per_env_runner`` copies at once; see ``rollout/columns.py`` for what it returns."""
 
     def __init__(
@@ -53,6 +51,9 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         self._spaces = spaces
         self._weights_seq_no = 0
         self._resets = 0
+        self._failures = 0
+        given = self.config.seed
+        self.seed = int(np.random.SeedSequence().generate_state(1)[0] if given is None else given)
         self._callbacks = Callbacks(self.config)
         self.module: MultiRLModule | None = None
         self.team: Team | None = spaces[TEAM] if spaces else None
@@ -75,6 +76,8 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         self.team = describe_team(self.env, self.config.policy_mapping, self.config.agent_graph)
         self.config.check_team(self.team)
         self._collector = None
+        if self.module is not None:
+            self._connect()
         self._callbacks.call(
             "on_environment_created",
             env_runner=self,
@@ -87,8 +90,8 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         """Build the inference-only modules, the views and the acting side."""
         assert self.team is not None
         team = self.team
-        views = make_views(team, self.config.policy_radius, self.config.max_neighbours)
-        self.groups = make_groups(team, views, self.config.has_own_modules)
+        self._views = make_views(team, self.config.policy_radius, self.config.max_neighbours)
+        self.groups = make_groups(team, self._views, self.config.has_own_modules)
         spec = self.config.get_multi_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
         self.module = spec.build()
         self._actors = make_actors(
@@ -104,9 +107,14 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         self._episode_metrics = EpisodeMetrics(
             self.metrics, team, self.groups, window, self.config.report_per_agent
         )
+        self._connect()
+
+    def _connect(self) -> None:
+        """Join environment and modules: a collector without episodes, and the hooks that watch it."""
+        assert self.team is not None
         self._hooks = EpisodeHooks(
             self._callbacks,
-            team,
+            self.team,
             {
                 "env_runner": self,
                 "metrics_logger": self.metrics,
@@ -116,7 +124,7 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         )
         if self.env is not None:
             first_copy = max(0, self.worker_index - 1) * self.env.num_copies
-            self._collector = Collector(self.env, views, first_copy)
+            self._collector = Collector(self.env, self._views, first_copy)
 
     def _env_context(self) -> EnvContext:
         return EnvContext(
@@ -124,14 +132,6 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
             worker_index=self.worker_index,
             num_workers=self.config.num_env_runners,
         )
-
-    def _draw_seed(self, purpose: str) -> int:
-        """A seed for one purpose from (seed, worker, training or evaluation)."""
-        base = self.config.seed
-        if base is None:
-            return int(np.random.SeedSequence().generate_state(1)[0])
-        key = (base, self.worker_index, int(self.config.in_evaluation), *purpose.encode())
-        return int(np.random.SeedSequence(key).generate_state(1)[0])
 
     def get_spaces(self) -> dict[str, Any]:
         """Spaces of the environment and of every module, and the team itself."""
@@ -170,6 +170,9 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
 
         Returns:
             One batch per block.
+
+        Raises:
+            SafeMARLError: the environment failed or broke a contract.
         """
         if self._collector is None or self.module is None:
             raise SafeMARLError(f"env runner {self.worker_index} has no environment to sample from.")
@@ -177,15 +180,26 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
             raise SafeMARLError("sample(random_actions=True) is not supported; see safemarl record.")
         explore = self.config.explore if explore is None else explore
         with self.metrics.log_time(SAMPLE_TIMER):
-            if num_episodes is not None:
-                return self._sample_episodes(num_episodes, explore)
-            if force_reset or not self._collector.started:
-                self._reset()
-            steps = self._fragment_steps(num_timesteps)
-            batch, episodes = self._collect(steps, explore)
-            self._log_steps(batch)
-            self._episode_metrics.add(episodes)
-        return [batch]
+            while True:
+                try:
+                    if num_episodes is not None:
+                        batches = self._sample_episodes(num_episodes, explore)
+                    else:
+                        batches = [self._sample_steps(num_timesteps, explore, force_reset)]
+                except EnvironmentFailed as error:
+                    self._recreate_env(error)
+                else:
+                    self._failures = 0
+                    return batches
+
+    def _sample_steps(self, num_timesteps: int | None, explore: bool, force_reset: bool) -> ColumnBatch:
+        assert self._collector is not None
+        if force_reset or not self._collector.started:
+            self._reset()
+        batch, episodes = self._collect(self._fragment_steps(num_timesteps), explore)
+        self._log_steps(batch)
+        self._episode_metrics.add(episodes)
+        return batch
 
     def _fragment_steps(self, num_timesteps: int | None) -> int:
         if num_timesteps is None:
@@ -203,6 +217,15 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
         if self._hooks.needed:
             self._hooks.end_sample()
         return collected
+
+    def _recreate_env(self, error: EnvironmentFailed) -> None:
+        """Make the environment anew, as RLlib does if the config says so; else raise the error."""
+        self._failures += 1
+        if not self.config.restart_failed_sub_environments or self._failures > MOST_FAILURES:
+            raise error
+        self.metrics.log_value(NUM_ENV_STEP_FAILURES_LIFETIME, 1, reduce="lifetime_sum")
+        logger.warning("%s It is created anew, and its episodes begin anew.", error)
+        self.make_env()
 
     def run_episodes(self, num_episodes: int, explore: bool) -> tuple[list[Episode], list[ColumnBatch]]:
         """Run whole episodes with a fixed quota per copy.
@@ -237,107 +260,32 @@ class ColumnarEnvRunner(EnvRunner, Checkpointable):
             self._reset()
         return batches
 
-    def _reset(self) -> None:
-        """Begin new episodes: the same ones at every evaluation, others at every restart of training."""
-        assert self._collector is not None
-        purpose = "evaluation" if self.config.in_evaluation else f"training-{self._resets}"
-        self._resets += 1
-        self._collector.reset(self._draw_seed(purpose))
-        self._hooks.forget()
-
     def _log_steps(self, batch: ColumnBatch) -> None:
         self.num_env_steps_sampled_lifetime += batch.env_steps()
         self._episode_metrics.log_steps(batch)
         self.metrics.log_value(WEIGHTS_SEQ_NO, self._weights_seq_no, window=1)
 
-    def sample_with_weights(self, weights: Any, weights_seq_no: int) -> tuple[ColumnBatch, Any]:
+    def sample_with_weights(
+        self, weights: Any, weights_seq_no: int
+    ) -> tuple[ColumnBatch, Any] | SafeMARLError:
         """Take over weights, sample one iteration's share, and return it with the metrics.
 
-        One remote call instead of two, so that what is sampled is on-policy by construction.
+        One remote call instead of two, so that what is sampled is on-policy by construction. Bad input comes
+        back as a value: raised, RLlib would restart this runner forever and tell nobody.
         """
         self.set_state({COMPONENT_RL_MODULE: weights, WEIGHTS_SEQ_NO: weights_seq_no})
-        (batch,) = self.sample()
+        try:
+            (batch,) = self.sample()
+        except EnvironmentFailed:
+            raise
+        except SafeMARLError as error:
+            return error
         return batch, self.get_metrics()
 
     def get_metrics(self) -> Any:
         """Counts since the last call, and means over the last episodes."""
         self._episode_metrics.log_window()
         return self.metrics.reduce()
-
-    # State.
-
-    @property
-    def owner(self) -> str:
-        """Whose state this is: RLlib hands the training runner's to the evaluation runner."""
-        return f"{'evaluation' if self.config.in_evaluation else 'training'}-{self.worker_index}"
-
-    def get_state(
-        self,
-        components: str | Collection[str] | None = None,
-        *,
-        not_components: str | Collection[str] | None = None,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """Weights, counters, generator and, where the environment can, every running episode."""
-        state: dict[str, Any] = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime}
-        if self._check_component(COMPONENT_RL_MODULE, components, not_components):
-            assert self.module is not None
-            state[COMPONENT_RL_MODULE] = self.module.get_state(
-                components=self._get_subcomponents(COMPONENT_RL_MODULE, components),
-                not_components=self._get_subcomponents(COMPONENT_RL_MODULE, not_components),
-                **kwargs,
-            )
-            state[WEIGHTS_SEQ_NO] = self._weights_seq_no
-        if self._check_component(COLLECTOR, components, not_components):
-            state[OWNER] = self.owner
-            state[COLLECTOR] = {
-                "generator": self._generator.get_state().numpy(),
-                "collector": self._collector.get_state() if self._collector else None,
-                "resets": self._resets,
-                "episodes": list(self._episode_metrics.episodes),
-            }
-        return state
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Take over a state; running episodes only if they are this runner's own."""
-        if COMPONENT_RL_MODULE in state:
-            # RLlib skips weights whose number is not newer, and so those of a restored checkpoint.
-            weights = state[COMPONENT_RL_MODULE]
-            if isinstance(weights, ray.ObjectRef):
-                weights = ray.get(weights)
-            assert self.module is not None
-            self.module.set_state(weights)
-            for actor in self._actors:
-                actor.refresh()
-            self._weights_seq_no = state.get(WEIGHTS_SEQ_NO, 0)
-        if NUM_ENV_STEPS_SAMPLED_LIFETIME in state:
-            self.num_env_steps_sampled_lifetime = state[NUM_ENV_STEPS_SAMPLED_LIFETIME]
-        if state.get(OWNER) == self.owner:
-            self._restore_episodes(state[COLLECTOR])
-
-    def _restore_episodes(self, state: dict[str, Any]) -> None:
-        self._generator.set_state(torch.from_numpy(np.array(state["generator"])))
-        self._episode_metrics.episodes.clear()
-        self._episode_metrics.episodes.extend(state["episodes"])
-        self._resets = state["resets"]
-        if self._collector is None or self._resets == 0:
-            return
-        if state["collector"] is not None:
-            self._collector.set_state(state["collector"])
-        else:
-            logger.warning(
-                "This environment cannot save its state: its running episodes start anew, from seeds that "
-                "follow the checkpoint."
-            )
-            self._reset()
-
-    def get_ctor_args_and_kwargs(self) -> tuple[tuple, dict[str, Any]]:
-        """Arguments that build this runner again."""
-        return (), {"config": self.config}
-
-    def get_checkpointable_components(self) -> list[tuple[str, Any]]:
-        """The modules."""
-        return [(COMPONENT_RL_MODULE, self.module)]
 
     # Health.
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ray.tune.registry import register_env
 
+from rllib_safemarl.algorithms import checkpoint_version
+from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.rollout.columns import ColumnBatch
 from tests.algorithms.helpers import assert_equal, flat, learner_state, tiny_config
+from tests.envs.third_party import HarvestEnv
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -109,3 +113,150 @@ def test_evaluation_runner_ignores_the_training_runners_state(tmp_path):
     restored = type(algo).from_checkpoint(path)
     assert restored.evaluate()["env_runners"]["episode_return_mean"] == expected
     restored.stop()
+
+
+# Remote env runners.
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """What the driver's modules about state warn of, one string a line."""
+    from rllib_safemarl.rollout import remote_episodes, runner_state
+
+    lines = []
+    for module in (remote_episodes, runner_state):
+        monkeypatch.setattr(module.logger, "warning", lambda text, *args: lines.append(text % args))
+    return lines
+
+
+def _remote(runners: int = 2, copies: int = 2):
+    return tiny_config().env_runners(
+        num_env_runners=runners, num_envs_per_env_runner=copies, num_cpus_per_env_runner=0.5
+    )
+
+
+def _remote_columns(algo) -> list[dict]:
+    """The next batch of every remote runner."""
+
+    def sample(runner):
+        (batch,) = runner.sample()
+        return {"reward": batch.reward, "cost": batch.cost, "ended": batch.ended, "ids": batch.copy_ids}
+
+    return algo.env_runner_group.foreach_env_runner(sample, local_env_runner=False)
+
+
+def test_remote_episodes_go_on_where_the_checkpoint_was_taken(tmp_path, warnings):
+    algo = _remote().build_algo()
+    algo.train()
+    path = algo.save_to_path(str(tmp_path / "checkpoint"))
+    uninterrupted = [algo.train() for _ in range(2)]
+    after, next_columns = learner_state(algo), _remote_columns(algo)
+    algo.stop()
+
+    restored = type(algo).from_checkpoint(path)
+    again = [restored.train() for _ in range(2)]
+    assert_equal(learner_state(restored), after)
+    assert_equal(_remote_columns(restored), next_columns)
+    restored.stop()
+    for a, b in zip(uninterrupted, again, strict=True):
+        for key in ("episode_return_mean", "episode_cost_mean", "num_env_steps_sampled_lifetime"):
+            np.testing.assert_equal(a["env_runners"][key], b["env_runners"][key])
+    # 30 steps per iteration, 50 per episode: the sums of the first iteration went into these figures.
+    assert np.isfinite(uninterrupted[0]["env_runners"]["episode_return_mean"])
+    assert warnings == []
+
+
+def test_another_number_of_runners_begins_new_episodes_and_says_so_once(tmp_path, warnings):
+    algo = _remote(runners=1).build_algo()
+    algo.train()
+    path = algo.save_to_path(str(tmp_path / "checkpoint"))
+    algo.stop()
+
+    wider, outcomes = _remote(runners=2).build_algo(), []
+    for _ in range(2):
+        wider.restore_from_path(path)
+        outcomes.append(_remote_columns(wider))
+    wider.stop()
+    assert_equal(*outcomes)
+    assert not np.array_equal(outcomes[0][0]["reward"], outcomes[0][1]["reward"])
+    assert (
+        warnings
+        == [
+            "Some episodes of the checkpoint do not go on and others begin, from seeds that follow the "
+            "checkpoint: it holds nothing of some env runners."
+        ]
+        * 2
+    )
+
+    local = tiny_config().env_runners(num_envs_per_env_runner=4).build_algo()
+    local.restore_from_path(path)
+    local.train()
+    local.stop()
+    assert "it was saved with 1 remote env runners, and there are 0 now" in warnings[-1]
+    assert len(warnings) == 3
+
+
+@pytest.mark.parametrize("runners", [0, 1])
+def test_environments_that_cannot_save_their_state_restart_alike(runners, tmp_path, warnings):
+    register_env("harvest", lambda config: HarvestEnv())
+    config = (
+        _remote(runners, 2)
+        .environment("harvest", agent_graph="complete", env_config={})
+        .training(train_batch_size=2 * 10 * max(1, runners))
+        .safety(cost_limit={"heat": 3.0, "noise": 10.0})
+        .debugging(seed=None)
+    )
+    algo = config.build_algo()
+    algo.train()
+    path = algo.save_to_path(str(tmp_path / "checkpoint"))
+    outcomes = []
+    for _ in range(2):
+        algo.restore_from_path(path)
+        algo.train()
+        outcomes.append(learner_state(algo)["rl_module"])
+    algo.stop()
+    restored = type(algo).from_checkpoint(path)
+    restored.train()
+    outcomes.append(learner_state(restored)["rl_module"])
+    restored.stop()
+    assert_equal(*outcomes[:2])
+    assert_equal(*outcomes[1:])
+    assert len(warnings) == 3
+    assert all(line.endswith("checkpoint: this environment cannot save its state.") for line in warnings)
+
+
+def test_another_number_of_copies_begins_new_episodes(tmp_path, warnings):
+    algo = tiny_config().build_algo()
+    algo.train()
+    path = algo.save_to_path(str(tmp_path / "checkpoint"))
+    algo.stop()
+    wider = tiny_config().env_runners(num_envs_per_env_runner=6).build_algo()
+    wider.restore_from_path(path)
+    wider.train()
+    wider.stop()
+    assert len(warnings) == 1 and "it holds 4 copies per env runner, not 6" in warnings[0]
+
+
+# Versions.
+
+
+def test_checkpoints_of_other_versions_and_of_others_are_refused(tmp_path, monkeypatch):
+    algo = tiny_config().build_algo()
+    path = algo.save_to_path(str(tmp_path / "checkpoint"))
+    monkeypatch.setattr(checkpoint_version, "FORMAT", 99)
+    with pytest.raises(SafeMARLError) as error:
+        algo.restore_from_path(path)
+    assert "was written by rllib_safemarl 0.1.0 in format 1, and 0.1.0 reads format 99; install" in str(
+        error.value
+    )
+    monkeypatch.undo()
+    algo.restore_from_path(path)
+
+    metadata = tmp_path / "checkpoint" / "rllib_checkpoint.json"
+    metadata.write_text('{"ray_version": "2.60.0"}')
+    with pytest.raises(SafeMARLError, match="was not written by an algorithm of rllib_safemarl"):
+        algo.restore_from_path(path)
+    metadata.unlink()
+    with pytest.raises(SafeMARLError, match=r"is no checkpoint: it has no rllib_checkpoint\.json"):
+        algo.restore_from_path(path)
+    algo.stop()

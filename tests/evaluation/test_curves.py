@@ -16,9 +16,10 @@ RESULT = {
         "episode_return_mean": 6.0,
         "episode_cost_mean": 0.5,
         "episode_cost_max_agent": 0.75,
+        "cost_limit": 1.0,
     },
     "learners": {"__all_modules__": {"multiplier_mean": 0.1}},
-    "config": {"cost_limit": 1.0},
+    "config": {"cost_limit": 7.0},
 }
 
 

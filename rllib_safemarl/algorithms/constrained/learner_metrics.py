@@ -11,6 +11,7 @@ from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 from rllib_safemarl.algorithms.constrained.constraints import Constraints
 from rllib_safemarl.algorithms.constrained.estimates import GroupEstimates
 from rllib_safemarl.algorithms.constrained.policy_update import StepResult
+from rllib_safemarl.algorithms.results import EPISODE_COST_ESTIMATE, EPISODE_COST_ESTIMATES, FROM_EPISODES
 from rllib_safemarl.envs.team import Group, Team
 from rllib_safemarl.functional.advantages import explained_variance
 from rllib_safemarl.rollout.columns import ColumnBatch
@@ -43,12 +44,16 @@ def log_constraints(
         for c, name in enumerate(team.cost_names):
             mean = float(constraints.multipliers[group.agents, c].mean())
             metrics.log_value((group.policy, "multiplier", name), mean, window=1)
+    estimates = constraints.estimate.cost.mean(0)
     values = {
         "multiplier_mean": constraints.multipliers.mean(),
         "multiplier_max": constraints.multipliers.max(),
-        "episode_cost_estimate": constraints.estimate.cost.sum(-1).mean(),
-        "episode_cost_estimate_from_episodes": constraints.estimate.from_episodes,
+        EPISODE_COST_ESTIMATE: estimates.sum(),
+        FROM_EPISODES: constraints.estimate.from_episodes,
     }
+    if len(estimates) > 1:
+        for name, estimate in zip(team.cost_names, estimates, strict=True):
+            metrics.log_value((ALL_MODULES, EPISODE_COST_ESTIMATES, name), float(estimate), window=1)
     for name, value in values.items():
         metrics.log_value((ALL_MODULES, name), float(value), window=1)
 

@@ -128,7 +128,8 @@ def policy_data(
     columns = batch.groups[policy.group.policy]
 
     def rows(array: NDArray) -> Tensor:
-        flat = np.ascontiguousarray(array).reshape(-1, *array.shape[2:])
+        # Columns that came through Ray cannot be written to, which torch warns of; those are copied.
+        flat = np.require(array, requirements=["C", "W"]).reshape(-1, *array.shape[2:])
         return torch.from_numpy(flat).to(device)
 
     actions = rows(columns.actions)

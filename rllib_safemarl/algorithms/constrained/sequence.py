@@ -49,7 +49,9 @@ class SequentialFactor:
             np.put_along_axis(scope, np.where(index < 0, agents, index), 1.0, 1)
             self._scope = torch.from_numpy(scope[:, :agents]).to(device)
         else:
-            self._index = torch.from_numpy(index.reshape(rows, agents, -1)).to(device)
+            # Columns that came through Ray cannot be written to, which torch warns of.
+            index = np.require(index.reshape(rows, agents, -1), requirements="W")
+            self._index = torch.from_numpy(index).to(device)
 
     def of(self, group: Group) -> Tensor | float:
         """M ``[T * N, G]`` for a group that is about to be updated; 1 while nothing was."""
