@@ -142,11 +142,10 @@ def train(
     outcome = run_in_tune(experiments, flags, [ProgressNotes(folder)], names=names)
     for trial in outcome.trials:
         _keep_logs(trial)
-    labels = [names[_name(trial)] for trial in outcome.trials]
-    summarise(outcome.trials, labels, not flags.quiet)
-    for trial in outcome.trials:
-        if trial.status == Trial.ERROR:
-            folder.note(_name(trial), problem=why(trial))
+    failed = [trial for trial in outcome.trials if trial.status == Trial.ERROR]
+    summarise(failed, [names[_name(trial)] for trial in failed], not flags.quiet)
+    for trial in failed:
+        folder.note(_name(trial), problem=why(trial))
     return outcome.signal
 
 

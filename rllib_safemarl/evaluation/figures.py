@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, FuncFormatter
 
 from rllib_safemarl.evaluation.comparison import mean_curve
@@ -22,6 +25,8 @@ LIMIT_COLOUR = "#B00020"
 _MOST_IN_LEGEND = 12
 _DWARFED = 8.0
 """From so many times the limit on, costs are drawn logarithmically."""
+_LEAST_FOR_BAND = 3
+"""Seeds from which on an interval is drawn: that of two is nine times as wide as they lie apart."""
 
 
 def training_figure(curves: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
@@ -73,33 +78,49 @@ def comparison_figure(curves: Mapping[str, Mapping[str, Sequence[pd.DataFrame]]]
     Returns:
         One line of panels per environment: return, and cost with its limit.
     """
-    figure = Figure(figsize=(11.0, 0.9 + 3.9 * len(curves)), layout="constrained")
+    everywhere = [curve for by_row in curves.values() for seeds in by_row.values() for curve in seeds]
+    with_cost = any(curve["cost"].notna().any() for curve in everywhere)
+    figure = Figure(figsize=(11.0 if with_cost else 5.8, 0.9 + 3.9 * len(curves)), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(len(curves), 2, squeeze=False)
+    panels = figure.subplots(len(curves), 2 if with_cost else 1, squeeze=False)
     rows = list(dict.fromkeys(row for by_row in curves.values() for row in by_row))
-    for (returns, costs), (environment, by_row) in zip(panels, curves.items(), strict=True):
+    for (returns, *costs), (environment, by_row) in zip(panels, curves.items(), strict=True):
         where = f" on {environment}" if len(curves) > 1 else ""
-        for axes, column in ((returns, "team_return"), (costs, "cost")):
-            for row, of_seeds in by_row.items():
-                _draw_mean(axes, of_seeds, column, COLOURS[rows.index(row) % len(COLOURS)], row)
-        everything = {str(i): c for i, c in enumerate(c for some in by_row.values() for c in some)}
-        _draw_limits(costs, everything)
+        for row, of_seeds in by_row.items():
+            colour = COLOURS[rows.index(row) % len(COLOURS)]
+            for axes, column in zip((returns, *costs), ("team_return", "cost"), strict=False):
+                _draw_mean(axes, of_seeds, column, colour, row)
         _label(returns, f"Return{where}", "undiscounted return per episode,\nmean over agents")
-        _label(costs, f"Cost{where}", "undiscounted cost\nper episode and agent")
-        _scale_costs(costs, everything)
-    handles = {line.get_label(): line for axes in panels[:, 0] for line in axes.lines[::-1]}
-    limit = [line for line in panels[0][1].lines if line.get_label() == "limit"]
-    labels = [row for row in rows if row in handles]
+        for axes in costs:
+            here = {str(i): c for i, c in enumerate(c for some in by_row.values() for c in some)}
+            _draw_limits(axes, here)
+            _label(axes, f"Cost{where}", "undiscounted cost\nper episode and agent")
+            _scale_costs(axes, here)
     figure.legend(
-        [*(handles[row] for row in labels), *limit],
-        [*labels, *(["limit"] if limit else [])],
-        frameon=False,
-        ncols=4,
-        loc="outside lower center",
+        handles=_comparison_legend(rows, curves), frameon=False, ncols=4, loc="outside lower center"
     )
     if title:
         figure.suptitle(title, fontweight="bold")
     return figure
+
+
+def _comparison_legend(
+    rows: Sequence[str], curves: Mapping[str, Mapping[str, Sequence[pd.DataFrame]]]
+) -> list[Artist]:
+    """Rows by colour, and what thin lines, shades and dashes are where there are such."""
+    everything = [list(of_seeds) for by_row in curves.values() for of_seeds in by_row.values()]
+    handles: list[Artist] = [
+        Line2D([], [], color=COLOURS[index % len(COLOURS)], linewidth=2.0, label=row)
+        for index, row in enumerate(rows)
+    ]
+    if any(len(c) and np.isfinite(c["limit"].iloc[-1]) for seeds in everything for c in seeds):
+        handles.append(Line2D([], [], color=LIMIT_COLOUR, linestyle="--", linewidth=1.4, label="limit"))
+    counts = [len(seeds) for seeds in everything]
+    if any(1 < count < FEW_SEEDS for count in counts):
+        handles.append(Line2D([], [], color="#777777", linewidth=0.7, label="single seeds"))
+    if max(counts) >= _LEAST_FOR_BAND:
+        handles.append(Patch(color="#777777", alpha=0.25, linewidth=0.0, label="95 % interval of the mean"))
+    return handles
 
 
 def _draw_mean(axes: Axes, of_seeds: Sequence[pd.DataFrame], column: str, colour: str, label: str) -> None:
@@ -111,6 +132,8 @@ def _draw_mean(axes: Axes, of_seeds: Sequence[pd.DataFrame], column: str, colour
         for curve in of_seeds:
             axes.plot(curve["steps"], curve[column], color=colour, linewidth=0.7, alpha=0.55)
     axes.plot(mean["steps"], mean["mean"], color=colour, linewidth=2.0, label=label)
+    if len(of_seeds) < _LEAST_FOR_BAND:
+        return
     # The interval of few seeds reaches far beyond them; the axes keep to the curves.
     scale = axes.dataLim.frozen()
     axes.fill_between(mean["steps"], mean["low"], mean["high"], color=colour, alpha=0.13, linewidth=0.0)

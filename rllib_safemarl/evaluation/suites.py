@@ -189,8 +189,9 @@ def merged(config: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     both = dict(config)
     for key, value in over.items():
         old = both.get(key)
-        nested = isinstance(old, Mapping) and isinstance(value, Mapping)
-        both[key] = merged(old, value) if nested else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            value = merged(old, value)
+        both[key] = value
     return both
 
 

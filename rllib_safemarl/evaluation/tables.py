@@ -148,11 +148,12 @@ def _made_by(page: Page) -> str:
 def _incomplete(results: pd.DataFrame) -> list[str]:
     """What the tables lack, by name."""
     failed = results[results["status"] == FAILED]
-    unfinished = results[~results["status"].isin([DONE, FAILED])]
+    unfinished = int((~results["status"].isin([DONE, FAILED])).sum())
     lines = [f"Failed: {_name(trial)}: {trial['problem']}" for _, trial in failed.iterrows()]
-    if len(unfinished):
-        names = "; ".join(_name(trial) for _, trial in unfinished.iterrows())
-        lines.append(f"Unfinished: {names}.")
+    if unfinished:
+        lines.append(
+            f"Unfinished: {unfinished} of {len(results)} trials; the same command goes on with them."
+        )
     return lines
 
 

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from rllib_safemarl.evaluation.figures import save_figure, training_figure
+from rllib_safemarl.evaluation.figures import comparison_figure, save_figure, training_figure
 
 
 def curve(limit=1.0, cost=(3.0, 1.0, 0.5)):
@@ -58,3 +58,51 @@ def test_a_png_is_written_and_nothing_else(tmp_path):
     path = save_figure(training_figure({"": curve()}), tmp_path / "training.png")
     assert path.read_bytes().startswith(b"\x89PNG")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def seeds(*costs):
+    return [curve(cost=cost).assign(iteration=[1, 2, 3]) for cost in costs]
+
+
+def test_a_comparison_draws_means_every_seed_and_intervals():
+    rows = {"a": seeds((3, 1, 1), (5, 3, 1), (4, 2, 1)), "b": seeds((0, 0, 0))}
+    figure = comparison_figure({"open": rows}, "title")
+    returns, costs = figure.axes
+    thick = [line for line in costs.lines if line.get_linewidth() == 2.0]
+    assert [line.get_label() for line in thick] == ["a", "b"]
+    np.testing.assert_array_equal(thick[0].get_ydata(), [4.0, 2.0, 1.0])
+    assert len([line for line in costs.lines if line.get_linewidth() == 0.7]) == 3
+    assert len(costs.collections) == 1, "one seed has no interval"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "a",
+        "b",
+        "limit",
+        "single seeds",
+        "95 % interval of the mean",
+    ]
+    assert costs.get_yscale() == "linear" and costs.get_ylim()[0] == 0.0
+    assert costs.get_ylim()[1] < 6.0, "the axes keep to the curves, not to the intervals"
+    assert returns.get_title(loc="left") == "Return"
+
+
+def test_costs_that_dwarf_the_limit_leave_it_readable():
+    costs = comparison_figure({"open": {"a": seeds((90, 20, 0.5))}}).axes[1]
+    assert costs.get_yscale() == "symlog"
+    assert {0.0, 1.0, 2.0, 10.0, 50.0} <= set(costs.get_yticks())
+    height = costs.transAxes.inverted().transform(costs.transData.transform((100, 1.0)))[1]
+    assert 0.1 < height < 0.5
+
+
+def test_environments_stand_below_each_other_and_rows_keep_their_colours():
+    figure = comparison_figure(
+        {"x": {"a": seeds((1, 1, 1))}, "y": {"b": seeds((1, 1, 1)), "a": seeds((1, 1, 1))}}
+    )
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["Return on x", "Cost on x", "Return on y", "Cost on y"]
+    colours = [{line.get_label(): line.get_color() for line in axes.lines} for axes in figure.axes]
+    assert colours[0]["a"] == colours[2]["a"] != colours[2]["b"]
+
+
+def test_a_comparison_without_costs_has_one_panel():
+    free = [curve(np.nan, (np.nan,) * 3).assign(iteration=[1, 2, 3])]
+    assert len(comparison_figure({"x": {"a": free}}).axes) == 1

@@ -1,0 +1,179 @@
+"""Suites: what they expand to, what changes a trial, and what is refused."""
+
+import pytest
+
+from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.evaluation.suite_trials import EVALUATION_SEED, trial_names
+from rllib_safemarl.evaluation.suites import EPISODES, merged, read_suite
+
+BASE = {
+    "run": "SCAL_MAPPO_L",
+    "env": "safemarl/crossing",
+    "stop": {"training_iteration": 9},
+    "config": {"seed": 7, "kappa": 1, "cost_limit": 1.0, "env_config": {"n_agents": 4, "time_limit": 50}},
+}
+
+
+def suite(budget=None, **changes):
+    document = {"base": BASE, "rows": {"ours": None}, **changes}
+    return read_suite("demo", {key: v for key, v in document.items() if v is not ...}, None, budget)
+
+
+def test_every_row_on_every_environment_under_every_seed_is_a_trial():
+    read = suite(
+        rows={"ours": {}, "theirs": {"run": "MAPPO_L"}},
+        controllers=["random"],
+        environments={"open": {}, "ring": {"env_config": {"layout": "ring"}}},
+        seeds=[3, 5],
+    )
+    assert read.rows == ("ours", "theirs", "random")
+    assert [(t.row, t.environment, t.seed) for t in read.trials] == [
+        (row, environment, seed) for row in read.rows for environment in ("open", "ring") for seed in (3, 5)
+    ]
+    ring = next(t for t in read.trials if (t.row, t.environment, t.seed) == ("theirs", "ring", 5))
+    assert (ring.run, ring.env, ring.stop) == ("MAPPO_L", "safemarl/crossing", {"training_iteration": 9})
+    assert ring.config == {
+        "kappa": 1,
+        "cost_limit": 1.0,
+        "seed": 5,
+        "env_config": {"n_agents": 4, "time_limit": 50, "layout": "ring"},
+    }
+    assert ring.evaluation_seed == EVALUATION_SEED + 5
+    controller = read.trials[-1]
+    assert (controller.controller, controller.run, controller.limit) == ("random", None, 1.0)
+    assert controller.config["env_config"]["layout"] == "ring"
+    assert len({t.folder for t in read.trials}) == len(read.trials)
+
+
+def test_defaults():
+    read = suite()
+    assert (read.title, read.seeds, read.episodes, read.environments, read.budget) == (
+        "demo",
+        (0,),
+        EPISODES,
+        ("safemarl/crossing",),
+        "",
+    )
+    assert trial_names(read.trials) == {read.trials[0].folder: "ours, seed 0"}
+
+
+def test_rows_override_key_by_key_and_leave_out():
+    read = suite(rows={"x": {"without": ["kappa"], "config": {"env_config": {"n_agents": 8}, "lr": 1e-3}}})
+    config = read.trials[0].config
+    assert config["env_config"] == {"n_agents": 8, "time_limit": 50}
+    assert "kappa" not in config and config["lr"] == 1e-3
+    assert BASE["config"]["env_config"]["n_agents"] == 4, "the base stays itself"
+
+
+def test_a_budget_goes_before_rows():
+    changes = dict(
+        rows={"a": {"stop": {"training_iteration": 99}, "config": {"lr": 1}}, "b": {}},
+        seeds=3,
+        evaluation_episodes=200,
+        budgets={
+            "quick": {
+                "rows": ["a"],
+                "stop": {"training_iteration": 2},
+                "seeds": 1,
+                "config": {"lr": 2},
+                "evaluation_episodes": 5,
+            }
+        },
+    )
+    quick, full = suite("quick", **changes), suite(**changes)
+    assert (quick.rows, quick.seeds, quick.episodes) == (("a",), (0,), 5)
+    assert (quick.trials[0].stop, quick.trials[0].config["lr"]) == ({"training_iteration": 2}, 2)
+    assert (len(full.trials), full.episodes, full.trials[0].config["lr"]) == (6, 200, 1)
+    assert quick.trials[0].digest != full.trials[0].digest
+
+
+def test_the_digest_follows_what_the_result_depends_on():
+    def digest(base=BASE, **row):
+        return suite(base=base, rows={"x": row}).trials[0].digest
+
+    same = digest()
+    assert digest(config={"cost_limit": 1}) == same, "1 and 1.0 are one limit"
+    reordered = {**BASE, "config": dict(reversed(BASE["config"].items()))}
+    assert digest(reordered) == same
+    others = [
+        digest(config={"cost_limit": 2.0}),
+        digest(config={"env_config": {"n_agents": 5}}),
+        digest(run="MAPPO_L"),
+        digest(stop={"training_iteration": 8}),
+        digest({**BASE, "env": "other"}),
+        suite(seeds=[1]).trials[0].digest,
+    ]
+    assert len({same, *others}) == 7
+
+
+def test_a_tuned_config_is_a_base():
+    read = read_suite(
+        "demo",
+        {"base": "../tuned.yaml", "rows": {"x": {}}},
+        {"../tuned.yaml": {"tuned": {**BASE, "num_samples": 3, "checkpoint_freq": 5}}}.__getitem__,
+    )
+    assert read.trials[0].config["seed"] == 0, "the suite's, not the file's"
+
+
+def test_merging_copies():
+    low = {"a": {"b": 1}, "c": [1]}
+    assert merged(low, {"a": {"d": 2}, "c": [2]}) == {"a": {"b": 1, "d": 2}, "c": [2]}
+    assert low == {"a": {"b": 1}, "c": [1]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"row": {}}, "suite 'demo' has no key 'row'. Did you mean 'rows'?"),
+        ({"base": ...}, "suite 'demo' has no base"),
+        ({"base": 3}, "base of suite 'demo' must be a mapping, and is 3"),
+        ({"base": {**BASE, "stopp": 1}}, "base of suite 'demo' has no key 'stopp'. Did you mean 'stop'?"),
+        ({"base": {**BASE, "restore": "x"}}, "has no key 'restore'"),
+        ({"base": {**BASE, "run": None}}, "row 'ours' of suite 'demo' names no algorithm"),
+        ({"base": {**BASE, "stop": {}}}, "row 'ours' of suite 'demo' has no stop"),
+        ({"base": {**BASE, "env": None}}, "names none: add env: safemarl/crossing"),
+        ({"rows": {}}, "rows of suite 'demo': there are none"),
+        (
+            {"rows": {"x": {"cofnig": {}}}},
+            "row 'x' of suite 'demo' has no key 'cofnig'. Did you mean 'config'?",
+        ),
+        ({"rows": {"x": {"algorithm": "PPO"}}}, "it is called run"),
+        ({"rows": {"x": {"config": {"seed": 1}}}}, "row 'x' of suite 'demo' sets seed"),
+        (
+            {"rows": {"x": {"without": ["kapa"]}}},
+            "'kapa', which the base does not set. Did you mean 'kappa'?",
+        ),
+        (
+            {"rows": {"x": {"config": {"model_config": {"a": {"grid_search": [1]}}}}}},
+            "config.model_config.a is a grid_search; make a row of every value",
+        ),
+        ({"environments": {"e": {"config": {}}}}, "environment 'e' of suite 'demo' has no key 'config'"),
+        ({"controllers": "random"}, "must be a list of names"),
+        ({"controllers": ["ours"]}, "a row and a controller that are both called 'ours'"),
+        ({"seeds": 0}, "seeds of suite 'demo' must be a whole number of at least 1, and is 0"),
+        ({"seeds": [1, 1]}, "must be different whole numbers"),
+        ({"evaluation_episodes": True}, "evaluation_episodes of suite 'demo' must be a whole number"),
+        ({"budgets": {"quick": {"seed": 1}}}, "budget 'quick' of suite 'demo' has no key 'seed'."),
+    ],
+)
+def test_what_does_not_fit_is_said(changes, message):
+    with pytest.raises(SafeMARLError) as error:
+        suite(**changes)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_budget_or_name_in_one_is_said():
+    with pytest.raises(SafeMARLError, match=r"no budget 'quik'\. Did you mean 'quick'\? It has: quick\."):
+        suite("quik", budgets={"quick": {}})
+    with pytest.raises(SafeMARLError, match="It has none"):
+        suite("quick")
+    with pytest.raises(SafeMARLError, match=r"none called 'our'\. Did you mean 'ours'"):
+        suite("quick", budgets={"quick": {"rows": ["our"]}})
+
+
+def test_a_base_file_holds_one_experiment():
+    with pytest.raises(
+        SafeMARLError, match=r"base of suite 'demo': two\.yaml must hold exactly one experiment"
+    ):
+        read_suite("demo", {"base": "two.yaml", "rows": {"x": {}}}, lambda _: {"a": BASE, "b": BASE})
