@@ -72,7 +72,7 @@ def row_specs(schema: Schema) -> dict[str, ColumnSpec]:
 
 def has_final(name: str) -> bool:
     """Whether a row column describes a moment and so has a twin ``final/<name>`` per episode."""
-    return name in SEEN or name.startswith("observations/")
+    return name in SEEN or name.partition("/")[0] == "observations"
 
 
 def spec_of(schema_specs: Mapping[str, ColumnSpec], name: str, where: str) -> ColumnSpec:

@@ -23,7 +23,7 @@ from rllib_safemarl.data.checks import check_values
 from rllib_safemarl.data.chunks import cut_chunks, join_chunks
 from rllib_safemarl.data.columns import FINAL, has_final
 from rllib_safemarl.data.dataset import Dataset, make_dataset
-from rllib_safemarl.data.schema import Provenance, Schema, schema_from_json, schema_to_json
+from rllib_safemarl.data.schema import schema_from_json, schema_to_json
 from rllib_safemarl.errors import SafeMARLError
 
 SUFFIX = ".parquet"
@@ -31,6 +31,8 @@ STEPS = "steps"
 _EPISODES = "episodes/"
 _METADATA, _VERSION_KEY, VERSION = b"safemarl", b"safemarl_version", b"1"
 _SIZES = b"safemarl_sizes"
+OVERLAP = b"safemarl_overlap"
+"""Key of the metadata that says how many steps chunks repeat."""
 _ROW_GROUP_BYTES = 1 << 24
 
 
@@ -146,9 +148,7 @@ def write_parquet(
     path = Path(path)
     check_values(dataset, str(path))
     table = encode_chunks(cut_chunks(dataset, chunk_steps, overlap, first_episode))
-    table = table.replace_schema_metadata(
-        {**table.schema.metadata, b"safemarl_overlap": str(overlap).encode()}
-    )
+    table = table.replace_schema_metadata({**table.schema.metadata, OVERLAP: str(overlap).encode()})
     floats = [
         f"{field.name}.list.element"
         for field in table.schema
@@ -198,7 +198,6 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
         ) from error
 
 
-def read_metadata(path: Path) -> tuple[Schema, Provenance]:
-    """Schema and provenance of a file without its rows."""
-    metadata = read_table(path, columns=[STEPS]).schema.metadata or {}
-    return schema_from_json(metadata.get(_METADATA, b"").decode(), str(path))
+def is_our_table(path: Path) -> bool:
+    """Whether a Parquet file is a dataset of this package."""
+    return _VERSION_KEY in (read_table(path, columns=[]).schema.metadata or {})
