@@ -1,0 +1,184 @@
+"""`safemarl compare` for real, on tiny batches; Ray runs in the command's process."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from rllib_safemarl import __version__
+from rllib_safemarl.cli.safemarl import main
+from tests.cli.runs import command, environment
+
+SUITE = """
+title: Two rows
+base: base.yaml
+rows:
+  ours: {}
+  other: OTHER
+controllers: [stand_still, straight]
+seeds: 2
+evaluation_episodes: 10
+"""
+BASE = """
+tiny:
+  run: SCAL_MAPPO_L
+  env: safemarl/crossing
+  stop: {training_iteration: 2}
+  config:
+    cost_limit: 1.0
+    num_envs_per_env_runner: 8
+    train_batch_size: 480
+    minibatch_size: 480
+    num_epochs: 1
+    env_config: {n_agents: 2, time_limit: 30}
+    model_config: {fcnet_hiddens: [8]}
+"""
+UNCONSTRAINED = "{config: {multiplier: none}}"
+BROKEN = "{config: {model_config: {fcnet_activation: nonsense}}}"
+CONTROLLERS = ["stand_still", "straight"]
+
+
+def compare(folder):
+    done = subprocess.run(
+        command("compare", "suite.yaml", "--ray-num-cpus", "2", name="safemarl"),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=environment(),
+        cwd=folder,
+    )
+    return done, pd.read_csv(folder / "results" / "suite" / "results.csv")
+
+
+def write(folder, other=UNCONSTRAINED):
+    (folder / "base.yaml").write_text(BASE)
+    (folder / "suite.yaml").write_text(SUITE.replace("OTHER", other))
+
+
+def times(folder, name):
+    """When files of trials were written, by trial."""
+    return {
+        file.parent.name: file.stat().st_mtime_ns for file in folder.glob(f"results/suite/trials/*/{name}")
+    }
+
+
+@pytest.fixture(scope="module")
+def goes(tmp_path_factory):
+    """The command three times: at first, again, and with an evaluation lost and a row changed and broken."""
+    folder = tmp_path_factory.mktemp("compare")
+    write(folder)
+    first = compare(folder)
+    state = {name: times(folder, name) for name in ("progress.json", "evaluation.npz")}
+    second = compare(folder)
+    assert {name: times(folder, name) for name in state} == state, "nothing was done twice"
+    (lost,) = folder.glob("results/suite/trials/ours-*-seed0-*/evaluation.npz")
+    lost.unlink()
+    write(folder, other=BROKEN)
+    return folder, state, lost, first, second, compare(folder)
+
+
+def test_every_trial_is_trained_and_evaluated(goes):
+    _, state, _, (done, results), *_ = goes
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"rllib_safemarl {__version__}: reading suite.yaml"
+    assert lines[1] == "Two rows: 4 rows, 2 seeds; 4 trials to train, 8 to evaluate, 0 done"
+    assert done.stderr == "", "Ray's noise is kept down"
+    assert list(zip(results["row"], results["seed"], strict=True)) == [
+        (row, seed) for row in ("ours", "other", *CONTROLLERS) for seed in (0, 1)
+    ]
+    assert (results["status"] == "done").all() and (results["episodes"] == 10).all()
+    trained = results[results["algorithm"].notna()]
+    assert (trained["steps"] == 960).all() and (trained["iterations"] == 2).all()
+    assert trained["peak_multiplier"][:2].notna().all()
+    assert len(state["progress.json"]) == 4 and len(state["evaluation.npz"]) == 8
+    by_row = results.groupby("row").mean(numeric_only=True)
+    assert by_row.loc["stand_still", "cost"] == 0.0 and by_row.loc["stand_still", "goal_reached"] == 0.0
+    straight = by_row.loc["straight"]
+    assert straight["cost"] > 1.0 and straight["goal_reached"] == 1.0 and straight["clean_episodes"] == 0.0
+    # A cost is one step in danger of one agent, so that shares of danger and costs are the same.
+    assert straight["safe_share"] == pytest.approx(1.0 - straight["cost"] / 30.0)
+    assert not results[results["row"] == "straight"]["limit_held"].any()
+
+
+def test_the_table_and_the_picture_are_there(goes):
+    folder, *_ = goes
+    text = (folder / "results/suite/suite.md").read_text()
+    assert text.startswith("# Two rows\n\n`safemarl compare suite.yaml`\n")
+    assert (folder / "results/suite/curves.png").read_bytes().startswith(b"\x89PNG")
+    assert str(folder) not in text
+
+
+def test_the_same_command_again_does_nothing_twice(goes):
+    *_, (_, before), (done, after), _ = goes
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all 8 trials are done" in done.stdout
+    assert "Ray" not in done.stdout
+    pd.testing.assert_frame_equal(before, after)
+
+
+def test_only_what_is_lost_or_changed_is_done_again(goes):
+    folder, state, lost, (_, before), _, (done, after) = goes
+    assert "2 trials to train, 3 to evaluate, 5 done" in done.stdout
+    assert "training ours" not in done.stdout
+    assert "evaluating 1 trial, 10 episodes" in done.stdout
+    for name, was in state.items():
+        now = times(folder, name)
+        kept = {trial for trial in was if not (name == "evaluation.npz" and trial == lost.parent.name)}
+        assert {trial: now[trial] for trial in kept} == {trial: was[trial] for trial in kept}
+    ours = [frame[frame["row"] == "ours"].drop(columns=["commit", "date"]) for frame in (before, after)]
+    pd.testing.assert_frame_equal(*(frame.reset_index(drop=True) for frame in ours), check_dtype=False)
+    other = [set(frame[frame["row"] == "other"]["digest"]) for frame in (before, after)]
+    assert not other[0] & other[1]
+
+
+def test_a_trial_that_fails_is_named_and_the_others_go_on(goes):
+    *_, (done, results) = goes
+    assert done.returncode == 1
+    assert "error: 2 of 8 trials failed" in done.stderr
+    status = results.groupby("row", sort=False)["status"].unique().map(list).to_dict()
+    assert status == {row: ["failed" if row == "other" else "done"] for row in status}
+    assert "nonsense" in results[results["row"] == "other"]["problem"].iloc[0]
+    folder = goes[0]
+    assert "**Failed: other on safemarl/crossing, seed 0: " in (folder / "results/suite/suite.md").read_text()
+    progress = [json.loads(f.read_text()) for f in folder.glob("results/suite/trials/other-*/progress.json")]
+    assert sorted(("nonsense" in p["problem"], p["finished"]) for p in progress) == [
+        (False, True),
+        (False, True),
+        (True, False),
+        (True, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare", "none.yaml"], "error: there is no file none.yaml."),
+        (["compare", "suite.txt"], "error: suite.txt is no .yaml file."),
+        (["compare", "suite.yaml", "--budget", "quick"], "suite 'suite' has no budget 'quick'. It has none."),
+        (["compare", "suite.yaml", "--tables-only"], "there is nothing in "),
+    ],
+)
+def test_misuse_is_said(arguments, message, tmp_path, monkeypatch):
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, arguments)
+    assert message in done.output
+    assert done.exit_code == 1
+    assert len(os.listdir(tmp_path)) == 2, "nothing was written"
+
+
+def test_a_suite_is_read_and_refused_without_ray(tmp_path):
+    write(tmp_path, other="{confg: {}}")
+    code = (
+        "import sys; from click.testing import CliRunner; from rllib_safemarl.cli.safemarl import main\n"
+        "print(CliRunner().invoke(main, ['compare', 'suite.yaml']).output)\n"
+        "assert not {'ray', 'torch', 'pandas', 'matplotlib'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "row 'other' of suite 'suite' has no key 'confg'. Did you mean 'config'?" in done.stdout

@@ -1,0 +1,128 @@
+"""What a comparison remembers: of trials that finished, stopped, failed or changed."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from rllib_safemarl.cli.suite_folder import CURVE, Progress, SuiteFolder, about_now, find_work, read_readings
+from rllib_safemarl.evaluation.comparison_records import EvaluationRecord
+from rllib_safemarl.evaluation.curves import read_result
+from rllib_safemarl.evaluation.suite_trials import SuiteTrial
+
+TRIALS = tuple(SuiteTrial("a", "open", seed, "env", {"seed": seed}, run="A") for seed in (0, 1))
+CONTROLLER = SuiteTrial("random", "open", 0, "env", {"seed": 0}, controller="random")
+
+
+def result(iteration, **more):
+    return {"training_iteration": iteration, "time_total_s": 2.0 * iteration, **more}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = SuiteFolder(tmp_path / "out", episodes=5)
+    folder.create()
+    return folder
+
+
+def record(asked=5):
+    return EvaluationRecord(
+        np.zeros((5, 1)), np.zeros((5, 1, 0)), np.ones(5), {}, {}, (), (), {"asked": asked}
+    )
+
+
+def checkpoint(folder, trial, name="checkpoint_000000"):
+    path = folder.trials / trial.folder / "tune" / name
+    path.mkdir(parents=True)
+    return f"tune/{name}"
+
+
+def test_work_is_what_the_folder_lacks(folder):
+    everything = (*TRIALS, CONTROLLER)
+    assert find_work(folder, everything).to_train == list(TRIALS)
+    assert find_work(folder, everything).to_evaluate == list(everything)
+    folder.note(TRIALS[0].folder, checkpoint=checkpoint(folder, TRIALS[0]), finished=True)
+    folder.save(CONTROLLER, record())
+    work = find_work(folder, everything)
+    assert (work.to_train, work.to_evaluate) == ([TRIALS[1]], list(TRIALS))
+    folder.save(TRIALS[0], record())
+    assert find_work(folder, everything).to_evaluate == [TRIALS[1]]
+    more = SuiteFolder(folder.path, episodes=6)
+    work = find_work(more, everything)
+    assert work.to_evaluate == list(everything), "so many episodes have not been evaluated"
+    assert work.to_train == [TRIALS[1]], "but what is trained stays so"
+
+
+def test_a_checkpoint_that_is_gone_counts_for_nothing(folder):
+    name = TRIALS[0].folder
+    folder.note(name, checkpoint=checkpoint(folder, TRIALS[0]), iteration=3, finished=True, problem="x")
+    assert folder.checkpoint(name) == str(folder.trials / name / "tune/checkpoint_000000")
+    (folder.trials / name / "tune/checkpoint_000000").rmdir()
+    assert folder.progress(name) == Progress(problem="x")
+    assert folder.checkpoint(name) is None
+    (folder.trials / name / "progress.json").write_text("{cut o")
+    assert folder.progress(name) == Progress()
+
+
+def test_an_evaluation_that_works_forgets_why_one_failed(folder):
+    folder.note(TRIALS[0].folder, problem="it broke")
+    assert folder.result(TRIALS[0]).status == "failed"
+    folder.save(TRIALS[0], record())
+    assert (folder.result(TRIALS[0]).status, folder.result(TRIALS[0]).problem) == ("done", "")
+
+
+def test_readings_survive_a_crash_and_later_ones_count(folder):
+    name = TRIALS[0].folder
+    for iteration, seconds in ((1, 1.0), (2, 2.0), (3, 3.0), (2, 9.0)):
+        folder.note_reading(name, read_result(result(iteration) | {"time_total_s": seconds}))
+    file = folder.trials / name / CURVE
+    with file.open("a") as stream:
+        stream.write('{"iteration": 4, "st')
+    curve = read_readings(file)
+    assert list(curve["iteration"]) == [1, 2, 3]
+    assert list(curve["seconds"]) == [1.0, 9.0, 3.0]
+    folder.note(name, checkpoint=checkpoint(folder, TRIALS[0]), iteration=2, finished=True)
+    assert list(folder.result(TRIALS[0]).curve["iteration"]) == [1, 2]
+
+
+def test_tune_s_events_are_noted(folder):
+    from rllib_safemarl.cli.suite_runs import ProgressNotes
+
+    name = TRIALS[0].folder
+    notes = ProgressNotes(folder)
+    trial = SimpleNamespace(
+        storage=SimpleNamespace(experiment_dir_name=name),
+        latest_checkpoint_result=None,
+        last_result=result(4),
+    )
+    folder.note(name, problem="the last time")
+    folder.note_reading(name, read_result(result(99)))
+    notes.on_trial_start(0, [], trial)
+    assert folder.progress(name).problem == ""
+    assert folder.result(TRIALS[0]).curve.empty, "a trial that starts anew has no past"
+
+    notes.on_trial_result(0, [], trial, result(4))
+    saved = folder.trials / name / checkpoint(folder, TRIALS[0])
+    notes.on_checkpoint(0, [], trial, SimpleNamespace(path=str(saved)))
+    assert folder.progress(name) == Progress("tune/checkpoint_000000", 4, 8.0, False, "")
+
+    found = SimpleNamespace(metrics={})
+    trial.latest_checkpoint_result = found
+    notes.on_trial_start(0, [], trial)
+    assert found.metrics == {"training_iteration": 4, "time_total_s": 8.0}
+    assert list(folder.result(TRIALS[0]).curve["iteration"]) == [4], "one that goes on keeps its past"
+
+    trial.last_result = result(5, done=True)
+    notes.on_checkpoint(0, [], trial, SimpleNamespace(path=str(saved)))
+    assert folder.progress(name).finished
+
+
+def test_trials_are_kept_out_of_git_and_tables_are_not(folder):
+    assert (folder.trials / ".gitignore").read_text() == "*\n"
+    assert not (folder.path / ".gitignore").exists()
+
+
+def test_a_package_that_git_does_not_keep_names_no_commit(tmp_path):
+    (tmp_path / "__init__.py").touch()
+    about = about_now(tmp_path)
+    assert about["commit"] == "" and about["version"]
