@@ -22,6 +22,7 @@ from rllib_safemarl.rollout.actor import policy_mlps
 from rllib_safemarl.rollout.columns import ColumnBatch, join_copies
 from rllib_safemarl.rollout.distributions import distribution_of
 from rllib_safemarl.rollout.remote_episodes import restore_remote, save_remote
+from rllib_safemarl.rollout.runner import ColumnarEnvRunner
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,20 @@ class ColumnarAlgorithm(Algorithm):
     def __repr__(self) -> str:
         """RLlib's, which fails before ``setup()`` and so kills the actor instead of reporting its error."""
         return type(self).__name__ if self.config is None else super().__repr__()
+
+    def setup(self, config: Any) -> None:
+        """RLlib's, which goes on without env runners that failed, and then only misses their spaces.
+
+        Raises:
+            SafeMARLError: why no remote env runner could be started.
+        """
+        try:
+            super().setup(config)
+        except IndexError:
+            if self.config.num_env_runners > 0:
+                # One more runner, in this process, fails as the remote ones did, but says why.
+                ColumnarEnvRunner(config=self.config, env_creator=self.env_creator, worker_index=1)
+            raise
 
     # Training.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -103,6 +104,7 @@ class ColumnarConfig(AlgorithmConfig):
         """As RLlib's, but unknown keys are refused and ``model_config`` is understood."""
         self.refuse_unknown_keys(config_dict)
         values = dict(config_dict)
+        self._call(lambda **_: None, (), values.get("multiagent", {}), "multi_agent")
         if "model_config" in values:
             self.rl_module(model_config=values.pop("model_config"))
         for name in self.settings.keys() & values.keys():
@@ -212,3 +214,33 @@ def _parameters(function: Any) -> list[str]:
         return []
     parameters = inspect.signature(function).parameters.values()
     return [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def _checked(name: str) -> Callable[..., Any]:
+    """RLlib's fluent method ``name``, with unknown names refused in our own words."""
+
+    @functools.wraps(getattr(AlgorithmConfig, name))
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._call(getattr(super(ColumnarConfig, self), name), args, kwargs, name)
+
+    return method
+
+
+for _name in (
+    "api_stack",
+    "callbacks",
+    "checkpointing",
+    "debugging",
+    "env_runners",
+    "evaluation",
+    "experimental",
+    "fault_tolerance",
+    "framework",
+    "learners",
+    "multi_agent",
+    "offline_data",
+    "python_environment",
+    "resources",
+    "rl_module",
+):
+    setattr(ColumnarConfig, _name, _checked(_name))

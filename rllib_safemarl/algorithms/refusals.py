@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
-from rllib_safemarl.errors import SafeMARLError
+from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
+
+from rllib_safemarl.errors import SafeMARLError, nearest_name
 
 _CONNECTOR = (
     "columns run no connectors; scale observations in the environment, or read them in an RLModule "
     "of your own"
 )
+_STEP = "bound the step by target_kl"
 _CRITICS = "critics are separate networks; set critic_hiddens and critic_lr"
 
 MEANINGLESS: dict[str, tuple[tuple[Any, ...], str]] = {
@@ -46,6 +51,11 @@ MEANINGLESS: dict[str, tuple[tuple[Any, ...], str]] = {
     "use_gae": ((True,), "set lambda_=1.0 for Monte-Carlo advantages"),
     "remote_worker_envs": ((False,), "use more env runners"),
     "gym_env_vectorize_mode": (("sync",), "copies are stepped together in columns"),
+    "kl_coeff": ((0.2,), _STEP),
+    "kl_target": ((0.01,), _STEP),
+    "vf_loss_coeff": ((1.0,), "critics are separate networks and share no loss; set critic_lr"),
+    "shuffle_batch_per_epoch": ((True,), "minibatches are drawn anew in every epoch"),
+    "optimizer": (({},), "policies and critics have an Adam each; set lr, critic_lr and grad_clip"),
     "exploration_config": (({}, {"type": "StochasticSampling"}), "explore in an RLModule"),
 }
 
@@ -70,6 +80,47 @@ def refuse_meaningless(config: Any) -> None:
             "model_config use_lstm=True is not supported yet: recurrent modules cannot be trained; "
             "stack observations in the environment."
         )
+
+    if config.model != type(config)().model:
+        raise SafeMARLError("training(model=…) has no meaning here: set .rl_module(model_config={…}).")
+    _refuse_unknown_model_keys(config)
+    _refuse_overrides(config)
+
+
+_PER_MODULE = frozenset(
+    {
+        "lr",
+        "clip_param",
+        "entropy_coeff",
+        "num_epochs",
+        "target_kl",
+        "grad_clip",
+        "grad_clip_by",
+    }
+)
+"""What ``algorithm_config_overrides_per_module`` may change: what concerns one policy's step alone."""
+
+
+def _refuse_overrides(config: Any) -> None:
+    """Refuse overrides of single modules that the learner would not look at."""
+    for module, overrides in config.algorithm_config_overrides_per_module.items():
+        for name in overrides if isinstance(overrides, Mapping) else ():
+            if name not in _PER_MODULE:
+                raise SafeMARLError(
+                    f"algorithm_config_overrides_per_module[{module!r}] cannot change {name!r}; for single "
+                    f"policies there are {', '.join(sorted(_PER_MODULE))}."
+                )
+
+
+def _refuse_unknown_model_keys(config: Any) -> None:
+    """RLlib's own networks read no other keys; a user's module may read any."""
+    given = config._model_config
+    if config.has_own_modules or not isinstance(given, Mapping):
+        return
+    known = {field.name for field in fields(DefaultModelConfig)}
+    for name in given:
+        if name not in known:
+            raise SafeMARLError(f"model_config has no setting {name!r}.{nearest_name(name, known)}")
 
 
 def _short(value: Any) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from gymnasium.spaces.utils import flatdim
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModule
 from ray.rllib.core.rl_module.rl_module import RLModule
@@ -22,15 +23,48 @@ from rllib_safemarl.rollout.rl_module import policy_mlp
 
 
 class ModuleActor(Actor):
-    """One policy, by calling its RLModule."""
+    """One policy, by calling its RLModule.
+
+    Raises:
+        SafeMARLError: the module is recurrent, or does not fit its spaces.
+    """
 
     def __init__(self, group: Group, module: RLModule, normalize_actions: bool, clip_actions: bool) -> None:
         super().__init__([group], normalize_actions, clip_actions)
+        self._name = f"the RLModule {type(module).__name__} of policy {group.policy!r}"
+        if module.is_stateful():
+            raise SafeMARLError(
+                f"{self._name} is recurrent (its get_initial_state() returns something); recurrent modules "
+                "cannot be trained yet: stack observations in the environment."
+            )
         self.distribution = distribution_of(module)
         if isinstance(module, TorchRLModule):
             module.eval()
         self._explore = _forward(module, "forward_exploration")
         self._infer = _forward(module, "forward_inference")
+        self._try_out()
+
+    def _try_out(self) -> None:
+        """Act once on zeros, so that what does not fit is said before anything runs."""
+        (group,) = self.groups
+        space = group.action_space
+        zeros = torch.zeros(1, 2, flatdim(group.observation_space))
+        try:
+            with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+                actions, _, _ = self.choose(zeros, True, torch.Generator())
+        except SafeMARLError:
+            raise
+        except Exception as error:
+            said = next(iter(str(error).splitlines()), "")
+            raise SafeMARLError(
+                f"{self._name} cannot act on its observation space {group.observation_space} "
+                f"({type(error).__name__}: {said}); build it from self.observation_space."
+            ) from error
+        if tuple(actions.shape[2:]) != (space.shape or ()):
+            raise SafeMARLError(
+                f"{self._name} gives actions of shape {tuple(actions.shape[2:])} where its action space is "
+                f"{space}; size its output by self.action_space."
+            )
 
     def choose(
         self, views: torch.Tensor, explore: bool, generator: torch.Generator
@@ -47,8 +81,8 @@ class ModuleActor(Actor):
             actions = draw.sample(inputs, generator) if explore else draw.mode(inputs)
         if (Columns.ACTIONS not in out and inputs is None) or (inputs is None and log_prob is None):
             raise SafeMARLError(
-                f"the RLModule of policy {group.policy!r} returned {sorted(out)}; it must return "
-                "'action_dist_inputs', or 'actions' and 'action_logp'."
+                f"{self._name} returned {sorted(out)}; it must return 'action_dist_inputs', or 'actions' "
+                "and 'action_logp'."
             )
         return (
             actions[None],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,16 +40,31 @@ def check_block(batch: ColumnBatch, env: VectorEnv) -> None:
     Raises:
         SafeMARLError: names the agent, the step within the block and the copy.
     """
+    # A policy that saw NaN acts NaN, and all else becomes NaN of it.
+    check_observations(batch.observations.values, env)
     _refuse(~(np.isfinite(batch.cost) & (batch.cost >= 0.0)), batch.cost, "cost", env)
     _refuse(~np.isfinite(batch.reward), batch.reward, "reward", env)
+
+
+def check_observations(values: Mapping[str, NDArray[np.float32]], env: VectorEnv, first: int = 0) -> None:
+    """Refuse observations that are not finite.
+
+    Args:
+        values: kind → ``[T, N, A_kind, D]``.
+        env: whose they are.
+        first: the step of the first of them.
+
+    Raises:
+        SafeMARLError: names the agent, the step and the copy.
+    """
     for kind in env.kinds:
-        values = batch.observations.values[kind.name]
-        if not np.isfinite(values).all():
-            t, n, row, place = np.argwhere(~np.isfinite(values))[0]
+        finite = np.isfinite(values[kind.name])
+        if not finite.all():
+            t, n, row, place = np.argwhere(~finite)[0]
             raise SafeMARLError(
-                f"agent {env.possible_agents[kind.agents[row]]!r} observed {values[t, n, row, place]} "
-                f"at place {place}, before step {t} of this block in copy {n}; observations must be "
-                "finite."
+                f"agent {env.possible_agents[kind.agents[row]]!r} observed "
+                f"{values[kind.name][t, n, row, place]} at place {place}, before step {first + t} of this "
+                f"block in copy {n}; observations must be finite."
             )
 
 

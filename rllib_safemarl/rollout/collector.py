@@ -15,11 +15,11 @@ from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.views import ViewBuilder
 from rllib_safemarl.policies.actor import Actor, joint_actions
 from rllib_safemarl.rollout.block import Block
-from rllib_safemarl.rollout.checks import check_block, check_step
+from rllib_safemarl.rollout.checks import check_block, check_observations, check_step
 from rllib_safemarl.rollout.columns import ColumnBatch
 
 
-class EnvironmentFailed(SafeMARLError):
+class EnvironmentFailedError(SafeMARLError):
     """An environment's own code raised an error; creating it anew may help."""
 
 
@@ -121,7 +121,12 @@ class Collector:
         with torch.inference_mode():
             for t in range(num_steps):
                 views = self.views(self._now.values, self._alive, self._now.positions, self._now.edges)
-                acted = [actor.act(views, explore, generator) for actor in actors]
+                try:
+                    acted = [actor.act(views, explore, generator) for actor in actors]
+                except Exception:
+                    # Many a distribution refuses NaN in words that tell nothing of observations.
+                    check_observations({k: v[None] for k, v in self._now.values.items()}, self.env, t)
+                    raise
                 step = self._step(joint_actions(self._sizes, actors, acted), t)
                 block.write(t, acted, step)
                 self._now, self._alive = step.observation, step.active
@@ -192,9 +197,9 @@ class Collector:
         self._lengths = np.array(state["lengths"])
 
 
-def _failure(where: str, error: Exception) -> EnvironmentFailed:
+def _failure(where: str, error: Exception) -> EnvironmentFailedError:
     said = next(iter(str(error).splitlines()), "")
-    return EnvironmentFailed(
+    return EnvironmentFailedError(
         f"the environment failed in {where} ({type(error).__name__}: {said}); mend it, or have it created "
         "anew by .fault_tolerance(restart_failed_sub_environments=True)."
     )

@@ -19,7 +19,7 @@ from rllib_safemarl.envs.team import TEAM, Team, describe_team, make_groups, mak
 from rllib_safemarl.envs.vector import VectorEnv
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.rollout.actor import make_actors
-from rllib_safemarl.rollout.collector import Collector, EnvironmentFailed, Episode
+from rllib_safemarl.rollout.collector import Collector, EnvironmentFailedError, Episode
 from rllib_safemarl.rollout.columns import ColumnBatch
 from rllib_safemarl.rollout.episode_hooks import Callbacks, EpisodeHooks
 from rllib_safemarl.rollout.episode_metrics import EpisodeMetrics
@@ -186,7 +186,7 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
                         batches = self._sample_episodes(num_episodes, explore)
                     else:
                         batches = [self._sample_steps(num_timesteps, explore, force_reset)]
-                except EnvironmentFailed as error:
+                except EnvironmentFailedError as error:
                     self._recreate_env(error)
                 else:
                     self._failures = 0
@@ -218,7 +218,7 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
             self._hooks.end_sample()
         return collected
 
-    def _recreate_env(self, error: EnvironmentFailed) -> None:
+    def _recreate_env(self, error: EnvironmentFailedError) -> None:
         """Make the environment anew, as RLlib does if the config says so; else raise the error."""
         self._failures += 1
         if not self.config.restart_failed_sub_environments or self._failures > MOST_FAILURES:
@@ -276,7 +276,7 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
         self.set_state({COMPONENT_RL_MODULE: weights, WEIGHTS_SEQ_NO: weights_seq_no})
         try:
             (batch,) = self.sample()
-        except EnvironmentFailed:
+        except EnvironmentFailedError:
             raise
         except SafeMARLError as error:
             return error

@@ -7,6 +7,7 @@ import math
 import gymnasium as gym
 import numpy as np
 import pytest
+import yaml
 from ray.rllib.algorithms.ppo import PPOConfig
 
 from rllib_safemarl.algorithms import (
@@ -91,6 +92,27 @@ def test_kappa_is_refused_where_a_preset_fixes_the_views(preset):
         (lambda c: c.safety(multiplier="lagrange"), "must be one of lagrangian"),
         (lambda c: c.training(reward_scope="teem"), "must be one of team, neighbourhood, own"),
         (lambda c: c.training(factor_clip=0.5), "factor_clip=0.5 does not fit"),
+        (
+            lambda c: c.safety(cost_limt=1.0),
+            r"safety\(\) has no setting 'cost_limt'. Did you mean 'cost_limit'",
+        ),
+        (lambda c: c.env_runners(num_env_runner=1), "Did you mean 'num_env_runners'"),
+        (lambda c: c.learners(num_learner=1), "Did you mean 'num_learners'"),
+        (lambda c: c.evaluation(evaluation_intervall=1), "Did you mean 'evaluation_interval'"),
+        (lambda c: c.debugging(sed=1), "Did you mean 'seed'"),
+        (lambda c: c.multi_agent(policy_mapping=1), "Did you mean 'policy_mapping_fn'"),
+        (lambda c: c.rl_module(model_confg={}), "Did you mean 'model_config'"),
+        (lambda c: c.fault_tolerance(restart_env_runners=1), "Did you mean 'restart_failed_env_runners'"),
+        (lambda c: c.reporting(report_per_agnt=True), "Did you mean 'report_per_agent'"),
+        (lambda c: c.callbacks(on_episode_ends=print), "Did you mean 'on_episode_end'"),
+        (
+            lambda c: c.update_from_dict(yaml.safe_load("{lr: 0.001, multiplier_rl: 0.1}")),
+            "no setting 'multiplier_rl'. Did you mean 'multiplier_lr'",
+        ),
+        (
+            lambda c: c.update_from_dict({"multiagent": {"policys": {"a"}}}),
+            r"multi_agent\(\) has no setting 'policys'. Did you mean 'policies'",
+        ),
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(call, message):
@@ -112,6 +134,20 @@ def test_wrong_settings_are_refused_in_one_line(call, message):
         (lambda c: c.rl_module(model_config={"vf_share_layers": True}), "critics are separate networks"),
         (lambda c: c.rl_module(model_config={"use_lstm": True}), "use_lstm=True is not supported yet"),
         (lambda c: c.training(minibatch_size=0), "minibatch_size=0 must be"),
+        (lambda c: c.training(kl_coeff=0.3), "kl_coeff=0.3 has no meaning here: bound the step by target_kl"),
+        (lambda c: c.training(kl_target=0.1), "kl_target=0.1 has no meaning here"),
+        (lambda c: c.training(vf_loss_coeff=0.5), "vf_loss_coeff=0.5 has no meaning here: critics are"),
+        (lambda c: c.training(shuffle_batch_per_epoch=False), "shuffle_batch_per_epoch=False has no meaning"),
+        (lambda c: c.training(model={"fcnet_hiddens": [8]}), r"set .rl_module\(model_config={…}\)"),
+        (lambda c: c.framework("tf2"), "framework='tf2' has no meaning here: only torch"),
+        (
+            lambda c: c.rl_module(model_config={"fcnet_hidens": [8]}),
+            "model_config has no setting 'fcnet_hidens'. Did you mean 'fcnet_hiddens'",
+        ),
+        (
+            lambda c: c.multi_agent(algorithm_config_overrides_per_module={"robot_0": {"gamma": 0.5}}),
+            r"_module\['robot_0'\] cannot change 'gamma'; for single policies there are clip_param",
+        ),
         (lambda c: c.safety(cost_limit=None), r"needs a limit: .safety\(cost_limit=…\)"),
         (
             lambda c: c.evaluation(evaluation_config={"explor": False}),

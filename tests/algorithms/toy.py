@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,39 @@ class ConstantVectorEnv(SetPointVectorEnv):
         return Step(**fields)
 
 
+class FaultyVectorEnv(SetPointVectorEnv):
+    """Does one thing wrong in the third step after a reset.
+
+    Args:
+        fault: what: ``nan_observation``, ``nan_reward``, ``negative_cost``, ``flat_reward`` (from the first
+            step on), ``raise`` or ``raise_once`` (in the first environment that is made after ``made`` was
+            set to 0).
+    """
+
+    made = 0
+
+    def __init__(self, num_copies: int, fault: str):
+        super().__init__(num_copies, time_limit=10)
+        self._fault, self._steps = fault, 0
+        type(self).made += 1
+
+    def step(self, actions) -> Step:
+        step, self._steps = super().step(actions), self._steps + 1
+        if self._fault == "flat_reward":
+            return replace(step, reward=step.reward[:, 0])
+        if self._steps != 3:
+            return step
+        if self._fault == "raise" or (self._fault == "raise_once" and self.made == 1):
+            raise ZeroDivisionError("a wheel came off\nand rolled away")
+        if self._fault == "nan_observation":
+            step.observation.values["agent"][1, 1, 0] = np.nan
+        if self._fault == "nan_reward":
+            step.reward[1, 1] = np.nan
+        if self._fault == "negative_cost":
+            step.cost[1, 1, 0] = -0.5
+        return step
+
+
 class _Made:
     def __init__(self, make: type, settings: dict[str, Any]):
         self._make, self._settings = make, dict(settings)
@@ -73,5 +107,6 @@ class _Made:
         return self._make(num_copies, **self._settings)
 
 
+register_env("toy/faulty", lambda settings: _Made(FaultyVectorEnv, settings))
 register_env("toy/set_point", lambda settings: _Made(SetPointVectorEnv, settings))
 register_env("toy/constant", lambda settings: _Made(ConstantVectorEnv, settings))

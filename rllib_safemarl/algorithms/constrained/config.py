@@ -163,6 +163,7 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         multiplier: str = NotProvided,
         multiplier_lr: float = NotProvided,
         multiplier_init: float = NotProvided,
+        **unknown: Any,
     ) -> Any:
         """Set the constraints.
 
@@ -173,7 +174,12 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
             multiplier: ``lagrangian`` or ``none``.
             multiplier_lr: step size of dual ascent, reward per squared cost and iteration.
             multiplier_init: multipliers before the first update, reward per cost.
+            unknown: refused.
+
+        Raises:
+            SafeMARLError: a name is unknown, or a value does not fit.
         """
+        self._call(lambda **_: None, (), unknown, "safety")
         self._set(
             cost_limit=cost_limit,
             limit_margin=limit_margin,
