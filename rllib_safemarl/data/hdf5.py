@@ -206,7 +206,7 @@ def read_hdf5(path: str | Path, verify_hash: bool = False) -> Dataset:
         found, version = file.attrs.get("format"), file.attrs.get("format_version")
         if found != FORMAT or version != VERSION:
             raise SafeMARLError(
-                f"{path} is {found!r} of version {version!r}; this package reads {FORMAT!r} of "
+                f"{path} is {found!r} of version {version}; this package reads {FORMAT!r} of "
                 f"version {VERSION}."
             )
         schema, provenance = schema_from_json(file.attrs.get("metadata", ""), str(path))
