@@ -1,0 +1,1 @@
+"""Multi-agent datasets as RLlib's offline data: windows in a reproducible order, in memory or streamed."""
