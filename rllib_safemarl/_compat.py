@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import ray.rllib.utils.metrics as _metrics
+import torch
+from ray.rllib.utils.torch_utils import convert_to_torch_tensor
 
 # Ray 2.53 reports under these names, but has no constants for them yet.
 EPISODE_AGENT_RETURN_MEAN: str = getattr(_metrics, "EPISODE_AGENT_RETURN_MEAN", "agent_episode_returns_mean")
@@ -11,4 +16,20 @@ EPISODE_MODULE_RETURN_MEAN: str = getattr(
 )
 EPISODE_AGENT_STEPS: str = getattr(_metrics, "EPISODE_AGENT_STEPS", "agent_steps")
 
-__all__ = ["EPISODE_AGENT_RETURN_MEAN", "EPISODE_AGENT_STEPS", "EPISODE_MODULE_RETURN_MEAN"]
+__all__ = [
+    "EPISODE_AGENT_RETURN_MEAN",
+    "EPISODE_AGENT_STEPS",
+    "EPISODE_MODULE_RETURN_MEAN",
+    "load_optimizer",
+]
+
+
+def load_optimizer(
+    optimizer: torch.optim.Optimizer, state: Mapping[str, Any], device: torch.device | None
+) -> None:
+    """Take over an optimiser's state as RLlib saves it.
+
+    Ray 2.53 turns hyper-parameters into tensors as well when it restores, which fused Adam refuses.
+    """
+    moments = convert_to_torch_tensor(state["state"], device=device)
+    optimizer.load_state_dict({**state, "state": moments})

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.learner.training_data import TrainingData
-from ray.rllib.utils.metrics import ALL_MODULES, WEIGHTS_SEQ_NO
+from ray.rllib.utils.metrics import ALL_MODULES
 from ray.rllib.utils.schedules.scheduler import Scheduler
 
 from rllib_safemarl.algorithms.collectives import broadcast, num_learners, sum_arrays
@@ -24,14 +22,15 @@ from rllib_safemarl.algorithms.constrained.estimates import (
     seen_rewards,
 )
 from rllib_safemarl.algorithms.constrained.learner_metrics import log_constraints, log_estimates, log_step
+from rllib_safemarl.algorithms.constrained.learner_state import LearnerState
 from rllib_safemarl.algorithms.constrained.policy_update import (
     PolicyData,
     StepSettings,
-    TrainablePolicy,
     clipped_update,
     policy_data,
 )
 from rllib_safemarl.algorithms.constrained.sequence import SequentialFactor
+from rllib_safemarl.algorithms.trainable_policy import TrainablePolicy
 from rllib_safemarl.envs.team import TEAM, make_groups, make_views
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.gradients import clip_gradients, clip_stacked_gradients
@@ -39,12 +38,11 @@ from rllib_safemarl.functional.surrogates import constrained_advantage
 from rllib_safemarl.nn.stacked import StackedMLP
 from rllib_safemarl.rollout.columns import ColumnBatch
 
-CONSTRAINED = "constrained"
 _CRITICS_KEY = 1 << 20
 """Sets the critics' shuffling apart from the policies'."""
 
 
-class ConstrainedLearner(TorchLearner):
+class ConstrainedLearner(LearnerState):
     """Updates all policies of a team from one :class:`ColumnBatch`.
 
     In each call: the multipliers take one step; the critics value the batch; the policies' groups are
@@ -281,35 +279,3 @@ class ConstrainedLearner(TorchLearner):
             )
             for policy in stack.policies:
                 self.metrics.log_value((policy, "critic_loss"), loss, window=1)
-
-    # State.
-
-    def get_state(
-        self,
-        components: str | Collection[str] | None = None,
-        *,
-        not_components: str | Collection[str] | None = None,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """RLlib's state, and ours: critics, normalisers, multipliers, estimates, counters."""
-        state = super().get_state(components, not_components=not_components, **kwargs)
-        if self._check_component(CONSTRAINED, components, not_components):
-            state[CONSTRAINED] = {
-                "constraints": self.constraints.get_state(),
-                "critics": [stack.get_state() for stack in self._stacks],
-                "updates": self._updates,
-                "seed": self._seed,
-            }
-        return state
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Take over a state of :meth:`get_state`, an older one too."""
-        self._weights_seq_no = -1
-        super().set_state(state)
-        self._weights_seq_no = state.get(WEIGHTS_SEQ_NO, 0)
-        if CONSTRAINED in state:
-            mine = state[CONSTRAINED]
-            self.constraints.set_state(mine["constraints"])
-            for stack, saved in zip(self._stacks, mine["critics"], strict=True):
-                stack.set_state(saved)
-            self._updates, self._seed = mine["updates"], mine["seed"]
