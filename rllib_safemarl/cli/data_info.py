@@ -73,7 +73,7 @@ def _content(first: Dataset, table: pd.DataFrame) -> list[tuple[str, str]]:
     signals = [name for name in first.rows if name.startswith("signals/")]
     danger = "margin below 0" if "margins" in first else f"cost above {number(schema.danger_cost)} in a step"
     limits = [f"{name} {', '.join(map(number, each))}" for name, each in first.provenance.cost_limits.items()]
-    unsafe, share = table["unsafe"].mean(), np.average(table["danger_share"], weights=table["steps"])
+    unsafe, share = table["unsafe"].mean(), np.average(table["danger_share"], weights=table["agent_steps"])
     has_danger = "margins" in first or schema.cost_names
     return [
         ("agents", f"{schema.num_agents}: {_names(schema.agents)}"),
@@ -83,7 +83,7 @@ def _content(first: Dataset, table: pd.DataFrame) -> list[tuple[str, str]]:
         *([("beside these", _names([*optional, *signals]))] if optional or signals else []),
         ("episodes", f"{count(len(table))}, {100 * table['terminated'].mean():.0f} % end by a terminal"),
         ("rows", count(int(table["steps"].sum()))),
-        ("danger", f"{danger}: {100 * unsafe:.1f} % of episodes, {100 * share:.2f} % of steps")
+        ("danger", f"{danger}: {100 * unsafe:.1f} % of episodes, {100 * share:.2f} % of agent steps")
         if has_danger
         else ("danger", "unknown without costs or margins"),
     ]

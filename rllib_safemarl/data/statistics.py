@@ -32,11 +32,11 @@ def episode_table(datasets: Dataset | Iterable[Dataset]) -> pd.DataFrame:
         datasets: a dataset, or pieces of one such as :func:`rllib_safemarl.data.files.iterate_dataset` gives.
 
     Returns:
-        Columns ``steps``; ``return`` (undiscounted, mean over agents); ``cost`` (undiscounted, mean over
-        agents, summed over constraints; NaN without costs) and ``cost_<name>`` for each; ``worst_cost`` (of
-        the agent with the greatest); ``danger_share`` (share of (step, agent) in danger); ``unsafe`` (any
-        danger at all); ``terminated`` (it did not end by a timeout); ``split`` (a name, or empty);
-        ``behaviour`` (a name, or empty).
+        Columns ``steps``; ``agent_steps`` ((step, agent) pairs in which the agent acted); ``return``
+        (undiscounted, mean over agents); ``cost`` (undiscounted, mean over agents, summed over constraints;
+        NaN without costs) and ``cost_<name>`` for each; ``worst_cost`` (of the agent with the greatest);
+        ``danger_share`` (share of (step, agent) in danger); ``unsafe`` (any danger at all); ``terminated``
+        (it did not end by a timeout); ``split`` (a name, or empty); ``behaviour`` (a name, or empty).
     """
     pieces = [datasets] if isinstance(datasets, Dataset) else datasets
     return pd.concat([_table(piece) for piece in pieces], ignore_index=True)
@@ -50,6 +50,7 @@ def _table(dataset: Dataset) -> pd.DataFrame:
     per_agent = costs.sum(-1) if costs.shape[-1] else np.full(costs.shape[:2], np.nan)
     table = {
         "steps": dataset.lengths,
+        "agent_steps": acted,
         "return": np.add.reduceat(dataset["rewards"].astype(np.float64), starts, axis=0).sum(1) / agents,
         "cost": per_agent.mean(1),
         "worst_cost": per_agent.max(1),
