@@ -7,20 +7,38 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.policy.policy import PolicySpec
 from ray.rllib.utils.from_config import NotProvided
 from ray.tune.result import STDERR_FILE, STDOUT_FILE, TRIAL_INFO
 
+from rllib_safemarl.algorithms.limits import is_limit, limits_of
 from rllib_safemarl.algorithms.refusals import refuse_meaningless
-from rllib_safemarl.algorithms.settings import Setting, is_whole
+from rllib_safemarl.algorithms.settings import Setting, is_radius, is_whole
 from rllib_safemarl.envs.team import TEAM, Team
 from rllib_safemarl.errors import SafeMARLError, nearest_name
 from rllib_safemarl.rollout.runner import ColumnarEnvRunner
 
+HOPS_OR_NONE: dict[str, Any] = {
+    "accepts": lambda value: value is None or is_radius(value),
+    "expected": "a whole number of at least 0, inf, or None",
+}
+
 COLUMNAR_SETTINGS: dict[str, Setting] = {
+    # Who is seen.
+    "kappa": Setting(
+        1,
+        "hops",
+        "radius of the views of policies and critics",
+        is_radius,
+        "a whole number of at least 0, or inf",
+    ),
+    "policy_hops": Setting(None, "hops", "radius of the policies' views; None takes kappa", **HOPS_OR_NONE),
     "agent_graph": Setting(
         None,
         "-",
@@ -33,6 +51,14 @@ COLUMNAR_SETTINGS: dict[str, Setting] = {
         "slots of a κ-hop view at most; a global view has no such bound",
         is_whole,
         "a whole number of at least 0",
+    ),
+    # What is reported.
+    "cost_limit": Setting(
+        None,
+        "cost per episode and agent, undiscounted",
+        "limit of every cost, or a dict from cost name to limit; inf leaves a cost out",
+        is_limit,
+        "a number of at least 0, or a dict from cost names to such numbers",
     ),
     "report_per_agent": Setting(
         False,
@@ -153,6 +179,7 @@ class ColumnarConfig(AlgorithmConfig):
 
     def check_team(self, team: Team) -> None:
         """Refuse a team that these settings do not fit; called before anything is built on it."""
+        self.limits(team)
         if self.has_default_policies:
             return
         for agent, policy in zip(team.agents, team.policy_ids, strict=True):
@@ -176,6 +203,25 @@ class ColumnarConfig(AlgorithmConfig):
         spec = super().get_multi_rl_module_spec(spaces=spaces, policy_dict=policy_dict, **kwargs)
         spec.model_config = {**(spec.model_config or {}), TEAM: team}
         return spec
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """An actor built by RLlib's PPO catalog; critics are ours and live in the learner."""
+        from ray.rllib.algorithms.ppo.ppo_catalog import PPOCatalog
+
+        from rllib_safemarl.rollout.rl_module import ActorRLModule
+
+        return RLModuleSpec(module_class=ActorRLModule, catalog_class=PPOCatalog)
+
+    @property
+    def policy_radius(self) -> float:
+        """Radius of the policies' views, hops."""
+        return float(self.kappa if self.policy_hops is None else self.policy_hops)
+
+    # Constraints.
+
+    def limits(self, team: Team) -> NDArray[np.float64]:
+        """Limits ``[C]`` of the team's costs, see :func:`limits_of`."""
+        return limits_of(team, self.cost_limit)
 
     # Sizes.
 

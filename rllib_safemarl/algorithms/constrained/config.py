@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from ray.rllib.algorithms.ppo import PPOConfig
-from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.from_config import NotProvided
 
-from rllib_safemarl.algorithms.columnar_config import COLUMNAR_SETTINGS, ColumnarConfig
-from rllib_safemarl.algorithms.settings import Setting, at_least, is_number, is_radius, one_of
+from rllib_safemarl.algorithms.columnar_config import COLUMNAR_SETTINGS, HOPS_OR_NONE, ColumnarConfig
+from rllib_safemarl.algorithms.settings import Setting, at_least, is_number, one_of
 from rllib_safemarl.envs.team import Team
-from rllib_safemarl.errors import SafeMARLError, nearest_name
-
-
-def _is_limit(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return all(_is_limit(limit) for limit in value.values()) and len(value) > 0
-    return value is None or (is_number(value) and value >= 0)
-
-
-_HOPS: dict[str, Any] = {"accepts": is_radius, "expected": "a whole number of at least 0, or inf"}
-_HOPS_OR_NONE: dict[str, Any] = {
-    "accepts": lambda value: value is None or is_radius(value),
-    "expected": "a whole number of at least 0, inf, or None",
-}
+from rllib_safemarl.errors import SafeMARLError
 
 CONSTRAINED_SETTINGS: dict[str, Setting] = {
     **COLUMNAR_SETTINGS,
     # Who is seen.
-    "kappa": Setting(1, "hops", "radius of the views of policies and critics", **_HOPS),
-    "policy_hops": Setting(None, "hops", "radius of the policies' views; None takes kappa", **_HOPS_OR_NONE),
-    "critic_hops": Setting(None, "hops", "radius of the critics' views; None takes kappa", **_HOPS_OR_NONE),
+    "critic_hops": Setting(None, "hops", "radius of the critics' views; None takes kappa", **HOPS_OR_NONE),
     "reward_scope": Setting(
         "team",
         "-",
@@ -68,13 +51,6 @@ CONSTRAINED_SETTINGS: dict[str, Setting] = {
         None, "units", "hidden layers of the critics; None takes the policies' fcnet_hiddens"
     ),
     # How constraints act.
-    "cost_limit": Setting(
-        None,
-        "cost per episode and agent, undiscounted",
-        "limit of every cost, or a dict from cost name to limit; inf leaves a cost out",
-        _is_limit,
-        "a number of at least 0, or a dict from cost names to such numbers",
-    ),
     "limit_margin": Setting(
         0.0,
         "share of the limit",
@@ -199,11 +175,6 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         super()._set(**values)
 
     @property
-    def policy_radius(self) -> float:
-        """Radius of the policies' views, hops."""
-        return float(self.kappa if self.policy_hops is None else self.policy_hops)
-
-    @property
     def critic_radius(self) -> float:
         """Radius of the critics' views, hops."""
         return float(self.kappa if self.critic_hops is None else self.critic_hops)
@@ -215,52 +186,10 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         hiddens = self.critic_hiddens or model.get("fcnet_hiddens", [256, 256])
         return list(hiddens), model.get("fcnet_activation", "tanh")
 
-    def limits(self, team: Team) -> NDArray[np.float64]:
-        """Limits ``[C]`` of the team's costs; ``inf`` where a cost is only watched.
-
-        Raises:
-            SafeMARLError: the limits and the environment's costs do not fit.
-        """
-        names, limit = team.cost_names, self.cost_limit
-        if limit is None:
-            return np.full(len(names), np.inf)
-        if not names:
-            raise SafeMARLError(
-                f"cost_limit={limit!r} needs costs and this environment reports none; put "
-                "infos[agent]['cost'], a number of at least 0, into every step's infos."
-            )
-        if not isinstance(limit, Mapping):
-            return np.full(len(names), float(limit))
-        for name in limit:
-            if name not in names:
-                raise SafeMARLError(
-                    f"cost_limit names {name!r}, but the environment's costs are {list(names)}."
-                    f"{nearest_name(name, names)}"
-                )
-        missing = [name for name in names if name not in limit]
-        if missing:
-            raise SafeMARLError(
-                f"cost_limit has no entry for {missing}; give every cost a limit, inf to only watch it."
-            )
-        return np.array([float(limit[name]) for name in names])
-
     def held_costs(self, team: Team) -> NDArray[np.intp]:
         """Indices of the costs that multipliers act on; only these have critics."""
         held = np.isfinite(self.limits(team)) & (self.multiplier != "none")
         return np.flatnonzero(held)
-
-    def check_team(self, team: Team) -> None:
-        """Refuse a team whose costs the limits do not fit."""
-        super().check_team(team)
-        self.limits(team)
-
-    def get_default_rl_module_spec(self) -> RLModuleSpec:
-        """An actor built by RLlib's PPO catalog; critics are ours and live in the learner."""
-        from ray.rllib.algorithms.ppo.ppo_catalog import PPOCatalog
-
-        from rllib_safemarl.rollout.rl_module import ActorRLModule
-
-        return RLModuleSpec(module_class=ActorRLModule, catalog_class=PPOCatalog)
 
     def get_default_learner_class(self) -> type:
         """The sequential learner."""

@@ -5,25 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from ray.rllib.core.columns import Columns
-from ray.rllib.core.rl_module.rl_module import RLModule
-from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
 from rllib_safemarl.algorithms.collectives import sum_arrays, sum_gradients
 from rllib_safemarl.algorithms.minibatches import minibatches
-from rllib_safemarl.envs.spaces import unflatten_rows
-from rllib_safemarl.envs.team import Group
-from rllib_safemarl.errors import SafeMARLError
-from rllib_safemarl.functional.distributions import ActionDistribution
+from rllib_safemarl.algorithms.trainable_policy import TrainablePolicy
 from rllib_safemarl.functional.surrogates import clipped_surrogate
 from rllib_safemarl.rollout.columns import ColumnBatch
-from rllib_safemarl.rollout.distributions import distribution_of
 
 
 @dataclass(frozen=True)
@@ -83,32 +75,6 @@ class StepResult:
     clip_fraction: float
     loss: float = 0.0
     epochs: int = 0
-
-
-class TrainablePolicy:
-    """An RLModule seen from the learner: flat rows in, distribution inputs out."""
-
-    def __init__(self, group: Group, module: RLModule) -> None:
-        self.group = group
-        self.module = module
-        self.distribution: ActionDistribution = distribution_of(module)
-        self.parameters = [p for p in _torch_parameters(module) if p.requires_grad]
-        plain = type(module).forward_train is TorchRLModule.forward_train
-        self._forward = module._forward_train if plain else module.forward_train
-
-    def inputs(self, views: Tensor) -> Tensor:
-        """Distribution inputs ``[B, P]`` for views ``[B, V]``."""
-        out = self._forward({Columns.OBS: unflatten_rows(self.group.observation_space, views)})
-        if Columns.ACTION_DIST_INPUTS not in out:
-            raise SafeMARLError(
-                f"the RLModule of policy {self.group.policy!r} returned {sorted(out)} from "
-                "forward_train; it must return 'action_dist_inputs'."
-            )
-        return out[Columns.ACTION_DIST_INPUTS]
-
-
-def _torch_parameters(module: Any) -> Sequence[torch.nn.Parameter]:
-    return list(module.parameters())
 
 
 def policy_data(
