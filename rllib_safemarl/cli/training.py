@@ -166,13 +166,7 @@ def run_in_tune(
 
     view = LiveView(experiments[0].tune.get("time_budget_s"), names)
     interruption = Interruption(any("checkpoint_frequency" not in e.checkpoints for e in experiments))
-    if resume:
-        say("resuming: trials go on with the settings and the stop criteria they were started with")
-    elif not all(e.stop or e.tune.get("time_budget_s") for e in experiments):
-        say("note: there is no stop criterion; training goes on until Ctrl-C")
-    first = experiments[0]
-    folder = first.folder if len(experiments) == 1 else first.storage_path
-    say(f"results go to {folder or first.storage_path}; starting the training process")
+    _say_start(experiments, resume)
     resume_type = tune.ResumeConfig.ResumeType.RESUME
     try:
         trials = tune.run_experiments(
@@ -190,6 +184,16 @@ def run_in_tune(
     if resume and not view.started:
         say("note: every trial had finished; to train on, leave --resume out and --restore a checkpoint")
     return Outcome(trials, [view.label(trial) for trial in trials], interruption.received)
+
+
+def _say_start(experiments: list[Experiment], resume: bool) -> None:
+    if resume:
+        say("resuming: trials go on with the settings and the stop criteria they were started with")
+    elif not all(e.stop or e.tune.get("time_budget_s") for e in experiments):
+        say("note: there is no stop criterion; training goes on until Ctrl-C")
+    first = experiments[0]
+    folder = first.folder if len(experiments) == 1 else first.storage_path
+    say(f"results go to {folder or first.storage_path}; starting the training process")
 
 
 def _tune_experiment(experiment: Experiment) -> Any:

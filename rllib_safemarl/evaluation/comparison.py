@@ -78,15 +78,31 @@ class TrialResult:
 
 
 def results_frame(results: list[TrialResult]) -> pd.DataFrame:
-    """One line per trial; the environment's own metrics stand in the middle."""
-    lines = [_line(result) for result in results]
+    """One line per trial; the environment's own metrics stand in the middle.
+
+    Of several constraints the one shown is that whose limit is tightest in any seed of a row, so that its
+    seeds can be averaged.
+    """
+    shown = _shown_constraints(results)
+    lines = [_line(result, shown.get((result.trial.environment, result.trial.row))) for result in results]
     own = dict.fromkeys(
         name for line in lines for name in line if name not in (*FIRST_COLUMNS, *LAST_COLUMNS)
     )
     return pd.DataFrame(lines, columns=[*FIRST_COLUMNS, *own, *LAST_COLUMNS])
 
 
-def _line(result: TrialResult) -> dict[str, Any]:
+def _shown_constraints(results: list[TrialResult]) -> dict[tuple[str, str], str]:
+    """Environment and row → constraint."""
+    tightest: dict[tuple[str, str], dict[str, float]] = {}
+    for result in results:
+        if result.record is not None and result.record.cost_names:
+            of_row = tightest.setdefault((result.trial.environment, result.trial.row), {})
+            for name, value in result.record.tightness().items():
+                of_row[name] = max(value, of_row.get(name, -math.inf))
+    return {key: max(of_row, key=lambda name: of_row[name]) for key, of_row in tightest.items()}
+
+
+def _line(result: TrialResult, constraint: str | None) -> dict[str, Any]:
     trial, record, curve = result.trial, result.record, result.curve
     multiplier = curve["multiplier"].dropna() if len(curve) else pd.Series(dtype=float)
     trained: dict[str, Any] = {}
@@ -101,7 +117,7 @@ def _line(result: TrialResult) -> dict[str, Any]:
         }
     about: Mapping[str, Any] = record.about if record else {}
     return {
-        **(record.figures() if record else {}),
+        **(record.figures(constraint) if record else {}),
         **trained,
         "row": trial.row,
         "environment": trial.environment,
@@ -124,9 +140,9 @@ def over_seeds_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """One line per environment and row, over the seeds that are done.
 
     Of every numeric column stand the mean under its name and the half-width of Student's 95 % interval
-    under ``<name>_half`` (NaN for one seed); beside them ``worst_agent_bound_max``, ``peak_multiplier_max``,
-    ``seeds_done``, ``seeds_planned`` and ``seeds_held`` (seeds under the limit by the worst agent's upper
-    bound; NaN without a limit).
+    under ``<name>_half`` (NaN for one seed); beside them ``constraint``, ``worst_agent_bound_max``,
+    ``peak_multiplier_max``, ``seeds_done``, ``seeds_planned`` and ``seeds_held`` (seeds under the limit by
+    the worst agent's upper bound; NaN without a limit).
     """
     lines = []
     for (environment, row), group in frame.groupby(["environment", "row"], sort=False):
@@ -144,6 +160,7 @@ def over_seeds_frame(frame: pd.DataFrame) -> pd.DataFrame:
             | {
                 "worst_agent_bound_max": done["worst_agent_bound"].max(),
                 "peak_multiplier_max": done["peak_multiplier"].max(),
+                "constraint": next(iter(done["constraint"].dropna()), ""),
                 "seeds_done": len(done),
                 "seeds_planned": len(group),
                 "seeds_held": float(held.astype(bool).sum()) if len(held) else math.nan,

@@ -51,20 +51,22 @@ class EvaluationRecord:
         """E."""
         return len(self.returns)
 
-    def figures(self, confidence: float = 0.95) -> dict[str, Any]:
+    def figures(self, constraint: str | None = None) -> dict[str, Any]:
         """One number per column of a table; NaN or empty where there is none.
 
-        Of several costs those under ``cost``, ``worst_agent_cost``, ``worst_agent_bound``, ``limit`` and
-        ``constraint`` are the one nearest to, or farthest above, its limit.
+        Args:
+            constraint: whose figures stand under ``cost``, ``worst_agent_cost``, ``worst_agent_bound``,
+                ``limit`` and ``constraint``; None takes the one nearest to, or farthest above, its limit.
         """
-        costs = [self._cost_figures(c, confidence) for c in range(self.costs.shape[2])]
-        tightest = max(costs, key=_tightness, default=_NO_COST)
+        costs = [self._cost_figures(c) for c in range(self.costs.shape[2])]
+        shown = [figures for figures in costs if constraint in (None, figures["constraint"])]
+        tightest = max(shown, key=_tightness, default=_NO_COST)
         several = {f"cost_{c['constraint']}": c["cost"] for c in costs} if len(costs) > 1 else {}
         return {
             "return": float(self.returns.mean()),
             "return_std": float(self.returns.mean(1).std(ddof=1)) if self.episodes > 1 else np.nan,
             **tightest,
-            "limit_held": all(c["limit_held"] for c in costs) if np.isfinite(tightest["limit"]) else None,
+            "limit_held": all(c["limit_held"] for c in costs) if self._has_limit else None,
             "clean_episodes": float((self.costs.sum((1, 2)) == 0.0).mean()) if costs else np.nan,
             **{name: float(np.nanmean(v)) for name, v in self.metrics.items() if not np.isnan(v).all()},
             **several,
@@ -73,9 +75,18 @@ class EvaluationRecord:
             "episodes": self.episodes,
         }
 
-    def _cost_figures(self, c: int, confidence: float) -> dict[str, Any]:
+    def tightness(self) -> dict[str, float]:
+        """Constraint → by what share of its limit the worst agent's bound is above it; -inf without one."""
+        costs = [self._cost_figures(c) for c in range(self.costs.shape[2])]
+        return {figures["constraint"]: _tightness(figures) for figures in costs}
+
+    @property
+    def _has_limit(self) -> bool:
+        return any(np.isfinite(limit) for limit in self.limits)
+
+    def _cost_figures(self, c: int) -> dict[str, Any]:
         per_agent, limit = self.costs[:, :, c], self.limits[c]
-        bound = max(upper_bound(per_agent[:, i], confidence) for i in range(per_agent.shape[1]))
+        bound = max(upper_bound(per_agent[:, i]) for i in range(per_agent.shape[1]))
         return {
             "cost": float(per_agent.mean()),
             "worst_agent_cost": float(per_agent.mean(0).max()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,16 +91,14 @@ def read_suite(
         limits.get("environments"),
         f"environments of {where}",
     )
-    controllers = _read_controllers(limits.get("controllers", document.get("controllers")), where)
-    for controller in controllers:
-        if controller in rows:
-            raise SafeMARLError(f"{where} has a row and a controller that are both called {controller!r}.")
-    maker = _TrialMaker(where, base, limits, tuple(environments.items()))
+    controllers = _read_controllers(limits.get("controllers", document.get("controllers")), rows, where)
     seeds = _read_seeds(limits.get("seeds", document.get("seeds", 1)), where)
+    maker = _TrialMaker(where, base, limits, tuple(environments.items()))
     trials = [
         *(trial for row, spec in rows.items() for trial in maker.of_row(row, spec, seeds)),
         *(trial for controller in controllers for trial in maker.of_controller(controller, seeds)),
     ]
+    episodes = limits.get("evaluation_episodes", document.get("evaluation_episodes", EPISODES))
     return Suite(
         name=name,
         title=str(document.get("title") or name),
@@ -108,10 +106,7 @@ def read_suite(
         rows=(*rows, *controllers),
         environments=tuple(environments),
         seeds=seeds,
-        episodes=_positive(
-            limits.get("evaluation_episodes", document.get("evaluation_episodes", EPISODES)),
-            f"evaluation_episodes of {where}",
-        ),
+        episodes=_positive(episodes, f"evaluation_episodes of {where}"),
         trials=tuple(trials),
     )
 
@@ -241,10 +236,13 @@ def _chosen(entries: Any, names: Any, where: str) -> dict[str, Any]:
     return {name: entries[name] for name in names}
 
 
-def _read_controllers(controllers: Any, where: str) -> list[str]:
+def _read_controllers(controllers: Any, rows: Iterable[str], where: str) -> list[str]:
     controllers = [] if controllers is None else controllers
     if not isinstance(controllers, list) or not all(isinstance(name, str) for name in controllers):
         raise SafeMARLError(f"controllers of {where} must be a list of names, such as [random, stand_still].")
+    for name in controllers:
+        if name in rows:
+            raise SafeMARLError(f"{where} has a row and a controller that are both called {name!r}.")
     return list(dict.fromkeys(controllers))
 
 

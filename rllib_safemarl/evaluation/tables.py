@@ -75,6 +75,8 @@ def summary_table(results: pd.DataFrame) -> str:
         "": lambda line: str(line["row"]),
         "return": _with_interval("return"),
     }
+    if _several_constraints(results):
+        columns["constraint"] = lambda line: str(line["constraint"])
     if results["cost"].notna().any():
         columns |= {
             "cost": _with_interval("cost"),
@@ -96,6 +98,10 @@ def summary_table(results: pd.DataFrame) -> str:
         + (f" of {line['seeds_planned']}" if line["seeds_done"] < line["seeds_planned"] else "")
     )
     return _table(columns, lines)
+
+
+def _several_constraints(results: pd.DataFrame) -> bool:
+    return any(str(name).startswith("cost_") for name in results)
 
 
 def headline(line: Mapping[str, Any]) -> str:
@@ -171,10 +177,11 @@ def _reading(results: pd.DataFrame) -> str:
     )
     if results["cost"].notna().any():
         text += (
-            " Cost: undiscounted, per episode and agent. 95 % bound: one-sided upper bound of the worst "
-            "agent's mean cost over evaluation episodes, the largest of all seeds; the limit is held by the "
-            "seeds in which it is not above the limit. Clean episodes had no cost at all; a violation begins "
-            "where an agent comes into danger and none was."
+            " Cost: undiscounted, per episode and agent"
+            f"{', of the constraint tightest in a row' if _several_constraints(results) else ''}. "
+            "95 % bound: one-sided upper bound of the worst agent's mean cost over evaluation episodes, the "
+            "largest of all seeds; the limit is held by the seeds in which it is not above the limit. Clean "
+            "episodes had no cost at all; a violation begins where an agent comes into danger and none was."
         )
     return text
 

@@ -4,15 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from rllib_safemarl import __version__
+from rllib_safemarl.cli.compare import _read
 from rllib_safemarl.cli.safemarl import main
 from tests.cli.runs import command, environment
 
+SUITES = sorted((Path(__file__).parents[2] / "tuned_configs" / "suites").glob("*.yaml"))
 SUITE = """
 title: Two rows
 base: base.yaml
@@ -152,6 +155,16 @@ def test_a_trial_that_fails_is_named_and_the_others_go_on(goes):
         (True, False),
         (True, False),
     ]
+
+
+@pytest.mark.parametrize("file", SUITES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("budget", [None, "quick"])
+def test_the_shipped_suites_read(file, budget):
+    suite, inputs = _read(file, budget)
+    assert inputs.is_dir()
+    assert len(suite.trials) == len(suite.rows) * len(suite.environments) * len(suite.seeds)
+    if budget is None:
+        assert len(suite.seeds) >= 3 and suite.episodes >= 100
 
 
 @pytest.mark.parametrize(

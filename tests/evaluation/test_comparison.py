@@ -137,6 +137,19 @@ def test_rows_over_seeds():
     assert line["limit"] == 1.0
 
 
+def test_a_row_shows_one_constraint_in_all_its_seeds():
+    def done(seed, a, b):
+        costs = record([[[a, b]], [[a, b]]], limits=(1.0, 10.0), names=("a", "b"))
+        return TrialResult(trial(seed=seed), costs)
+
+    frame = results_frame([done(0, 0.5, 9.0), done(1, 0.7, 2.0), done(2, 3.0, 4.0)])
+    assert list(frame["constraint"]) == ["a"] * 3, "3.0 / 1.0 goes furthest"
+    (line,) = over_seeds_frame(frame).to_dict("records")
+    assert (line["constraint"], line["limit"], line["seeds_held"]) == ("a", 1.0, 2)
+    assert (line["cost"], line["cost_b"]) == (pytest.approx(1.4), pytest.approx(5.0))
+    assert line["worst_agent_bound_max"] == 3.0
+
+
 def test_a_single_seed_has_no_interval_and_an_infinite_limit_stays():
     (line,) = over_seeds_frame(
         results_frame([TrialResult(trial(), record([[[1]], [[1]]], limits=(np.inf,)))])

@@ -99,6 +99,14 @@ def test_without_costs_there_are_no_columns_of_them():
     assert "cost" not in text.lower()
 
 
+def test_of_several_constraints_the_one_shown_is_named():
+    both = TrialResult(trial(), record([[[0.5, 9.0]]] * 2, limits=(1.0, 10.0), names=("a", "b")))
+    text = markdown_page(PAGE, results_frame([both]))
+    assert cells(text, "| ours | 0.00")[:5] == ["ours", "0.00", "b", "9.00", "10.00"]
+    assert "of the constraint tightest in a row" in text
+    assert "constraint" not in markdown_page(PAGE, results_frame([done("ours", 0, 1)]))
+
+
 def test_the_headline_of_a_row():
     frame = over_seeds_frame(
         results_frame([done("ours", 0, 0.5), done("ours", 1, 2.5), TrialResult(trial("new"))])
