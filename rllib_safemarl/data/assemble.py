@@ -90,8 +90,7 @@ def with_next(
             row = first_row(jumps)
             raise SafeMARLError(
                 f"{where}: next_{name}[{row}] is not {name}[{row + 1}], though no episode ends there; "
-                "mark its end "
-                "in timeouts, or convert with --split-breaks to cut episodes at such rows."
+                "mark its end in timeouts, or convert with --split-breaks to cut episodes at such rows."
             )
         if jumps.any():
             notes += (f"{int(jumps.sum())} episodes were cut where rows did not follow one another.",)

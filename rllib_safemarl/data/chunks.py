@@ -84,8 +84,7 @@ def join_chunks(chunks: Dataset, where: str) -> Dataset:
         at = int(np.flatnonzero(wrong)[0])
         raise SafeMARLError(
             f"{where}: chunk {at} (episode {episode[at]}, step {start[at]}) does not follow the chunk "
-            "before it, "
-            "or its successor is missing; write the dataset again."
+            "before it, or its successor is missing; write the dataset again."
         )
     step = np.arange(chunks.num_rows) - np.repeat(chunks.offsets[:-1], chunks.lengths)
     mine = step < np.repeat(own, chunks.lengths)

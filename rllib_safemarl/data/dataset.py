@@ -26,7 +26,7 @@ from rllib_safemarl.errors import SafeMARLError, nearest_name
 Float = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """R rows of E episodes, one after another; a row is one joint step of A agents.
 
@@ -72,9 +72,6 @@ class Dataset:
     def num_episodes(self) -> int:
         """E."""
         return len(self.offsets) - 1
-
-    def __len__(self) -> int:
-        return self.num_rows
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -260,6 +257,8 @@ def concatenate(datasets: Sequence[Dataset]) -> Dataset:
     if not datasets:
         raise SafeMARLError("there is no dataset to put together.")
     first = datasets[0]
+    if len(datasets) == 1:
+        return first
     for other in datasets[1:]:
         if other.schema != first.schema:
             raise SafeMARLError(

@@ -66,8 +66,7 @@ def download(url: str, path: Path, sha256: str | None = None, timeout: float = 3
         reason = getattr(error, "reason", error)
         raise SafeMARLError(
             f"{url} cannot be downloaded ({reason}); without a connection, put the file at {path} "
-            "yourself, or "
-            "name the folder that holds it by DSRL_DATASET_DIR."
+            "yourself, or name the folder that holds it by DSRL_DATASET_DIR."
         ) from error
     write_text(path.with_name(f"{path.name}.sha256"), f"{digest.hexdigest()}  {path.name}\n")
     return path

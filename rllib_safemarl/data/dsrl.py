@@ -69,7 +69,7 @@ def read_dsrl(
     known = find_task(task) if task else known
     limit = time_limit or (known.time_limit if known else None)
     with open_hdf5(path) as file:
-        stored = read_columns(file, path)
+        stored = read_columns(file, path, (*_VECTORS, *_NUMBERS))
     columns = _flat_columns(stored, str(path))
     episodes = _episodes(columns, limit, split_breaks, str(path))
     has_costs = "costs" in columns
@@ -174,6 +174,5 @@ def _ends(columns: dict[str, NDArray], limit: int | None, where: str) -> tuple[N
         return terminals, ("timeouts were missing; episodes end at terminals alone.",)
     raise SafeMARLError(
         f"{where}: ends of episodes cannot be told without timeouts, terminals or next_observations; "
-        "give the "
-        "time limit (--time-limit)."
+        "give the time limit (--time-limit)."
     )

@@ -49,8 +49,7 @@ def iterate_dataset(path: str | Path, verify_hash: bool = False) -> Iterator[Dat
     else:
         raise SafeMARLError(
             f"{path} is no dataset: use a file .h5, .hdf5 or .parquet, or a folder of shards; convert "
-            "others by "
-            "safemarl data convert."
+            "others by safemarl data convert."
         )
 
 

@@ -165,8 +165,7 @@ def _places(frame: pd.DataFrame, columns: FrameColumns, agents: list[Any], where
         row = int(np.flatnonzero(keys.duplicated())[0])
         raise SafeMARLError(
             f"{where}: row {row} has the same episode, step and agent as an earlier one; name the "
-            "columns of the "
-            "step and of the agent."
+            "columns of the step and of the agent."
         )
     joint = (
         pd.DataFrame({"episode": episode, "step": step}).drop_duplicates().sort_values(["episode", "step"])

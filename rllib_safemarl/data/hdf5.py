@@ -169,8 +169,8 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def read_columns(file: Any, path: Path) -> dict[str, NDArray]:
-    """All datasets of an open file, by their names.
+def read_columns(file: Any, path: Path, only: tuple[str, ...] | None = None) -> dict[str, NDArray]:
+    """Datasets of an open file, by their names; ``only`` some of them, or all.
 
     Raises:
         SafeMARLError: one of them is damaged.
@@ -182,6 +182,8 @@ def read_columns(file: Any, path: Path) -> dict[str, NDArray]:
         raise SafeMARLError(f"{path} is damaged: {first_line(error)}; copy it again.") from error
     columns = {}
     for name in names:
+        if only is not None and name not in only:
+            continue
         try:
             columns[name] = np.asarray(file[name][()])
         except (OSError, RuntimeError, KeyError) as error:

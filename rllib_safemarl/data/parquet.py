@@ -80,8 +80,7 @@ def decode_chunks(
     if metadata.get(_VERSION_KEY) != VERSION:
         raise SafeMARLError(
             f"{where} is no dataset of this package in version {VERSION.decode()}; convert it by "
-            "safemarl data "
-            "convert."
+            "safemarl data convert."
         )
     schema, provenance = schema_from_json(metadata[_METADATA].decode(), where)
     if STEPS not in table.column_names:
@@ -163,6 +162,7 @@ def write_parquet(
             compression="zstd",
             use_dictionary=False,
             use_byte_stream_split=floats,
+            write_page_checksum=True,
         )
     return path
 
@@ -188,13 +188,12 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
         raise SafeMARLError(f"there is no dataset {path}.")
     try:
         # Not read_table(): that takes folders named key=value for columns.
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             return file.read(columns)
     except (OSError, pa.ArrowException) as error:
         raise SafeMARLError(
-            f"{path} cannot be read: it is cut off or no Parquet file ({str(error).splitlines()[0]}); "
-            "copy it "
-            "again."
+            f"{path} cannot be read: it is cut off, damaged or no Parquet file "
+            f"({str(error).splitlines()[0]}); copy it again."
         ) from error
 
 

@@ -172,8 +172,7 @@ def read_manifest(folder: Path, check_files: bool = True) -> dict[str, Any]:
     if manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
         raise SafeMARLError(
             f"{path} is {manifest.get('format')!r} of version {manifest.get('version')!r}; this "
-            "package reads "
-            f"{FORMAT!r} of version {VERSION}."
+            f"package reads {FORMAT!r} of version {VERSION}."
         )
     try:
         manifest["schema"], manifest["provenance"] = schema_from_json(json.dumps(manifest), str(path))

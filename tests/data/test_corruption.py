@@ -147,8 +147,20 @@ def without_last_number(table):
     return table.set_column(at, "rewards", pa.array(rewards, pa.list_(pa.float32())))
 
 
+def flip_page(path):
+    """Damage the rewards' page, as a bad disk does."""
+    with pq.ParquetFile(path) as file:
+        group = file.metadata.row_group(0)
+        names = [group.column(i).path_in_schema for i in range(group.num_columns)]
+        column = group.column(names.index("rewards.list.element"))
+    raw = bytearray(path.read_bytes())
+    raw[column.data_page_offset + column.total_compressed_size - 5] ^= 0x10
+    path.write_bytes(raw)
+
+
 PARQUET_FILES = {
-    "cut off": (content(lambda raw: raw[: len(raw) // 2]), "it is cut off or no Parquet file"),
+    "damaged bytes": (flip_page, "it is cut off, damaged or no Parquet file"),
+    "cut off": (content(lambda raw: raw[: len(raw) // 2]), "it is cut off, damaged or no Parquet file"),
     "not ours": (lambda path: pq.write_table(pa.table({"a": [1]}), path), "no dataset of this package"),
     "a chunk missing": (
         lambda path: rewrite(path, lambda t: t.slice(1)),

@@ -47,7 +47,7 @@ def test_moments_of_ragged_episodes_follow_one_another(lengths):
     assert (data.points("observations").ravel() == np.arange(sum(lengths) + len(lengths))).all()
     assert (data.next("observations") == data["observations"] + 1).all()
     for e, episode in enumerate(data):
-        assert len(episode) == lengths[e] == data.lengths[e]
+        assert episode.num_rows == lengths[e] == data.lengths[e]
         start = data.point_offsets[e]
         assert (episode.points("observations").ravel() == start + np.arange(lengths[e] + 1)).all()
 

@@ -56,8 +56,8 @@ def test_chunks_are_self_contained_and_join_to_the_episodes(lengths, chunk_steps
         episode, start = chunk.episodes["episode"][0] - 10, chunk.episodes["start"][0]
         whole = data.episode(episode)
         assert chunk.episodes["own_steps"][0] == min(chunk_steps, lengths[episode] - start)
-        assert len(chunk) == min(chunk_steps + overlap, lengths[episode] - start)
-        end = start + len(chunk)
+        assert chunk.num_rows == min(chunk_steps + overlap, lengths[episode] - start)
+        end = start + chunk.num_rows
         assert (chunk["rewards"] == whole["rewards"][start:end]).all()
         assert (chunk.points("positions") == whole.points("positions")[start : end + 1]).all()
 
