@@ -143,6 +143,18 @@ def test_only_policies_to_train_change():
     assert changed == {"robot_1"}
 
 
+def test_settings_of_single_policies_concern_those_alone():
+    overrides = {"robot_1": {"lr": 0.0}, "robot_2": {"num_epochs": 1}}
+    algo = tiny_config().multi_agent(algorithm_config_overrides_per_module=overrides).build_algo()
+    before = flat(_learner(algo).module.get_state())
+    learnt = algo.train()["learners"]
+    after = flat(_learner(algo).module.get_state())
+    algo.stop()
+    changed = {key.split("/")[1] for key in before if not np.array_equal(before[key], after[key])}
+    assert changed == {"robot_0", "robot_2", "robot_3"}
+    assert [learnt[f"robot_{i}"]["epochs"] for i in range(4)] == [2, 2, 1, 2]
+
+
 def test_shared_policies_keep_a_multiplier_per_agent():
     config = tiny_config(n_agents=6).multi_agent(
         policies={"left", "right"},

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import ray
 from ray import tune
 
 from tests.algorithms.helpers import flat, tiny_config
@@ -74,6 +75,29 @@ def test_a_killed_runner_comes_back():
     while results["env_runners"]["num_env_steps_sampled"] < 120 and time.monotonic() < deadline:
         results = algo.train()
     assert results["env_runners"]["num_env_steps_sampled"] == 120
+    # It does not live through the episodes of its first life again, nor under its first weights.
+    seeds = algo.env_runner_group.foreach_env_runner(
+        lambda runner: (runner._resets, runner._weights_seq_no), local_env_runner=False
+    )
+    assert seeds[0][0] > 1 and seeds[1][0] == 1
+    assert seeds[0][1] == seeds[1][1] > 1
+    algo.stop()
+
+
+def test_without_restart_the_others_go_on_or_the_loss_is_raised():
+    config = tiny_config().env_runners(
+        num_env_runners=2, num_envs_per_env_runner=2, num_cpus_per_env_runner=0.5
+    )
+    config.fault_tolerance(restart_failed_env_runners=False, ignore_env_runner_failures=True)
+    algo = config.build_algo()
+    kill = algo.env_runner_group.foreach_env_runner(lambda runner: os.getpid(), local_env_runner=False)
+    os.kill(kill[1], signal.SIGKILL)
+    sampled = [algo.train()["env_runners"]["num_env_steps_sampled"] for _ in range(2)]
+    assert sampled == [60, 60]
+    algo.env_runner_group._ignore_ray_errors_on_env_runners = False
+    os.kill(kill[0], signal.SIGKILL)
+    with pytest.raises(ray.exceptions.RayError):
+        algo.train()
     algo.stop()
 
 
