@@ -38,7 +38,7 @@ def test_the_shipped_file_reads():
     assert experiment.run == "SCAL_MAPPO_L"
     assert experiment.config["env"] == "safemarl/crossing"
     assert experiment.config["cost_limit"] > 0
-    assert experiment.stop == {"training_iteration": 100}
+    assert experiment.stop == {"training_iteration": 150}
     assert experiment.checkpoints == {"checkpoint_at_end": True}
 
 
