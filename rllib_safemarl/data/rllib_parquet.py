@@ -2,12 +2,13 @@
 
 ``config.offline_data(output=…)`` writes a row per transition (``eps_id``, ``obs``, ``actions``, ``rewards``,
 ``new_obs``, ``terminateds``, ``truncateds``) or, with ``output_write_episodes=True`` (RLlib's default), a row
-per episode fragment packed by msgpack in the column ``item``. Columns compressed by
-``output_compress_columns`` are pickles and refused. RLlib records no costs: relabel them.
+per episode fragment packed by msgpack in the column ``item``. Compressed columns
+(observations, by default) are read too. RLlib records no costs: relabel them.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from rllib_safemarl.data.assemble import cut_at, with_next
+from rllib_safemarl.data.assemble import breaks, cut_at, with_next
 from rllib_safemarl.data.checks import check_values
 from rllib_safemarl.data.dataset import Dataset, make_dataset
 from rllib_safemarl.data.parquet import read_table
+from rllib_safemarl.data.rllib_compression import decompress
 from rllib_safemarl.data.schema import ActionSchema, Provenance, single_kind
 from rllib_safemarl.errors import SafeMARLError
 
@@ -37,7 +39,7 @@ def read_rllib(source: str | Path, num_choices: int | None = None, cost_column: 
         cost_column: a column of transitions that holds costs.
 
     Raises:
-        SafeMARLError: no file, compressed columns, several agents, or anything missing.
+        SafeMARLError: no file, damaged columns, several agents, or anything missing.
     """
     source = Path(source).expanduser()
     files = sorted(source.rglob("*.parquet")) if source.is_dir() else [source]
@@ -77,9 +79,7 @@ def _by_flags(columns: dict[str, NDArray]) -> list[int]:
 def _numbers(column: pa.ChunkedArray, name: str, where: str) -> NDArray:
     values = column.to_pylist()
     if values and isinstance(values[0], (str, bytes)):
-        raise SafeMARLError(
-            f"{where}: {name} is compressed, which is a pickle; record again with output_compress_columns=[]."
-        )
+        values = [decompress(value, f"{where}: {name}") for value in values]
     if values and isinstance(values[0], dict):
         raise SafeMARLError(f"{where}: {name} holds dicts; flatten observations before recording.")
     try:
@@ -132,16 +132,11 @@ def _array(packed: dict[Any, Any]) -> Any:
 
 def _dataset(columns: dict[str, NDArray], num_choices: int | None, source: Path) -> Dataset:
     where = str(source)
-    # Fragments of one episode may lie apart: order by first appearance, keeping the order within.
-    _, first, inverse = np.unique(columns["eps_id"], return_index=True, return_inverse=True)
-    order = np.argsort(first[inverse], kind="stable")
-    sorted_ids = columns["eps_id"][order]
-    columns = {name: column[order] for name, column in columns.items() if name != "eps_id"}
-    total = len(order)
-    if not total:
+    if not len(columns["eps_id"]):
         raise SafeMARLError(f"{where} holds no transition.")
+    columns, ends, notes = _ordered(columns)
+    total = len(ends)
     terminals = columns["terminateds"].astype(bool)
-    ends = np.concatenate([sorted_ids[1:] != sorted_ids[:-1], [True]])
     actions = columns["actions"]
     if actions.ndim == 1 and actions.dtype.kind in "iu":
         action = ActionSchema.discrete(num_choices or int(actions.max()) + 1)
@@ -162,5 +157,48 @@ def _dataset(columns: dict[str, NDArray], num_choices: int | None, source: Path)
     if has_costs:
         rows["costs"] = columns["costs"].reshape(total, 1, 1)
     made = with_next(rows, cut_at(ends), {"observations": after[:, None]}, where, split=True)
-    provenance = Provenance(source=source.name, notes=made.notes)
+    provenance = Provenance(source=source.name, notes=notes + made.notes)
     return check_values(make_dataset(schema, made.rows, made.offsets, made.final, provenance, where), where)
+
+
+def _ordered(columns: dict[str, NDArray]) -> tuple[dict[str, NDArray], NDArray[np.bool_], tuple[str, ...]]:
+    """Rows by episode, each once; ``[R]`` where episodes end; a note.
+
+    RLlib's recorder writes rows of earlier calls again with each call, unless it was told how many rows go
+    into a file.
+    """
+    # Fragments of one episode may lie apart: order by first appearance, keeping the order within.
+    _, first, inverse = np.unique(columns["eps_id"], return_index=True, return_inverse=True)
+    order = np.argsort(first[inverse], kind="stable")
+    ordered = {name: column[order] for name, column in columns.items()}
+    ids = ordered.pop("eps_id")
+    over = ordered["terminateds"].astype(bool) | ordered["truncateds"].astype(bool)
+    stops = over | breaks(ordered["obs"], ordered["new_obs"]) | np.append(ids[1:] != ids[:-1], True)
+    offsets = cut_at(stops)
+    names = ("obs", "new_obs", "actions", "rewards")
+    rows = np.concatenate([ordered[name].reshape(len(ids), -1).astype(np.float64) for name in names], 1)
+    again = _repeated(rows, ids, offsets)
+    keep = np.repeat(~again, np.diff(offsets))
+    kept = {name: column[keep] for name, column in ordered.items()}
+    ids = ids[keep]
+    ends = over[keep] | np.append(ids[1:] != ids[:-1], True)
+    note = (f"{int(again.sum())} fragments that RLlib recorded twice were left out.",) if again.any() else ()
+    return kept, ends, note
+
+
+def _repeated(rows: NDArray, ids: NDArray, offsets: NDArray) -> NDArray[np.bool_]:
+    """``[S]`` segments that begin another one of their episode; of equal ones the first stays."""
+    again = np.zeros(len(offsets) - 1, bool)
+    of_episode: dict[str, list[int]] = {}
+    for segment, start in enumerate(offsets[:-1]):
+        of_episode.setdefault(ids[start], []).append(segment)
+    pieces = [rows[start:end] for start, end in pairwise(offsets)]
+    for segments in of_episode.values():
+        # The longest first, so that each is compared only with those that stay.
+        stay: list[int] = []
+        for segment in sorted(segments, key=lambda s: (-len(pieces[s]), s)):
+            piece = pieces[segment]
+            again[segment] = any(np.array_equal(pieces[other][: len(piece)], piece) for other in stay)
+            if not again[segment]:
+                stay.append(segment)
+    return again

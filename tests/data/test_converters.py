@@ -1,5 +1,7 @@
 """Readers of other people's layouts, on files made here."""
 
+import base64
+import pickle
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -108,6 +110,19 @@ def test_arrays_of_others(tmp_path):
         read_arrays(tmp_path)
 
 
+class Harmful:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return print, ("harm",)
+
+
+def packed(value):
+    """A value as RLlib compresses it."""
+    compressed = pytest.importorskip("lz4.frame").compress(pickle.dumps(value))
+    return base64.b64encode(compressed).decode("ascii")
+
+
 def rllib_rows(**changes):
     """Two episodes of RLlib's transitions; the first comes in two fragments around the second."""
     obs = np.array([[0.0, 0], [1, 0], [10, 0], [11, 0], [2, 0]])
@@ -141,11 +156,39 @@ def test_rllib_fragments_of_an_episode_are_joined(tmp_path):
     assert read_rllib(tmp_path).schema.cost_names == ()
 
 
+def test_rllib_rows_that_were_recorded_twice_count_once(tmp_path):
+    # The second file repeats the first, which ended within an episode, and goes on; so does RLlib's recorder.
+    plain = rllib_rows(eps_id=["a", "a", "b", "b", "a"])
+    pq.write_table(plain.slice(0, 3), tmp_path / "0.parquet")
+    pq.write_table(plain, tmp_path / "1.parquet")
+    data = read_rllib(tmp_path)
+    assert data.lengths.tolist() == [3, 2]
+    assert data["rewards"][:, 0].tolist() == [0, 1, 4, 2, 3]
+    assert data.provenance.notes == ("2 fragments that RLlib recorded twice were left out.",)
+
+
+def test_rllib_compressed_columns_are_read(tmp_path):
+    from ray.rllib.utils.compression import pack
+
+    plain = rllib_rows()
+    columns = {
+        name: [pack(np.array(row, dtype)) for row in plain[name].to_pylist()]
+        for name, dtype in (("obs", np.float32), ("new_obs", np.float64))
+    }
+    pq.write_table(rllib_rows(**columns), tmp_path / "x.parquet")
+    pq.write_table(plain, tmp_path / "plain.parquet")
+    packed_rows, rows = (read_rllib(tmp_path / name) for name in ("x.parquet", "plain.parquet"))
+    assert packed_rows.content_hash == rows.content_hash
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
         (rllib_rows().drop(["new_obs"]), "no column 'new_obs'"),
-        (rllib_rows(obs=["gASV"] * 5), "obs is compressed.*output_compress_columns"),
+        (rllib_rows(obs=["gASV"] * 5), "obs cannot be decompressed.*output_compress_columns"),
+        (rllib_rows(obs=["*"] * 5), "obs cannot be decompressed"),
+        (rllib_rows(obs=[packed(Harmful())] * 5), r"cannot be decompressed \(.*print is no part of an array"),
+        (rllib_rows(obs=[packed(np.array([None]))] * 5), "obs holds object, not an array of numbers"),
         (rllib_rows(agent_id=["x", "y", "x", "y", "x"]), "several agents"),
         (rllib_rows(obs=[[1.0], [1, 2], [1], [1], [1]]), "different lengths"),
         (pa.table({"item": [b"\xc1"]}), "cannot be unpacked"),

@@ -1,6 +1,8 @@
 """Round trips through every storage, shards that go on, atomic writers."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +62,16 @@ def test_chunks_are_self_contained_and_join_to_the_episodes(lengths, chunk_steps
         end = start + chunk.num_rows
         assert (chunk["rewards"] == whole["rewards"][start:end]).all()
         assert (chunk.points("positions") == whole.points("positions")[start : end + 1]).all()
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.sampled_from([one_agent, team, mixed]))
+@settings(max_examples=20, deadline=None)
+def test_ragged_episodes_come_back_from_hdf5(lengths, builder):
+    data = builder(tuple(lengths))
+    with tempfile.TemporaryDirectory() as folder:
+        back = read_dataset(write_hdf5(data, Path(folder) / "x.h5"), verify_hash=True)
+    assert same(data, back)
+    assert back.lengths.tolist() == lengths
 
 
 def test_some_rows_of_a_table_decode_too():
