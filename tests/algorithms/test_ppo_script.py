@@ -62,6 +62,7 @@ def test_the_script_runs_constrained(config_class):
     assert set(results["env_runners"]["module_episode_returns_mean"]) == {"even", "odd"}
     for policy in ("even", "odd"):
         learnt = results["learners"][policy]
-        assert learnt["kl"] > 0 and np.isfinite(learnt["policy_loss"])
-        assert set(learnt["explained_variance"]) == {"reward", "separation"}
+        assert learnt["mean_kl_loss"] > 0 and np.isfinite(learnt["policy_loss"])
+        assert np.isfinite(learnt["vf_explained_var"])
+        assert set(learnt["cost_explained_var"]) == {"separation"}
     assert np.isfinite(results["learners"]["__all_modules__"]["episode_cost_estimate"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from ray.rllib.algorithms.ppo.ppo import LEARNER_RESULTS_KL_KEY, LEARNER_RESULTS_VF_EXPLAINED_VAR_KEY
 from ray.rllib.utils.metrics import ALL_MODULES, NUM_MODULE_STEPS_TRAINED_LIFETIME
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
@@ -15,6 +16,10 @@ from rllib_safemarl.algorithms.results import EPISODE_COST_ESTIMATE, EPISODE_COS
 from rllib_safemarl.envs.team import Group, Team
 from rllib_safemarl.functional.advantages import explained_variance
 from rllib_safemarl.rollout.columns import ColumnBatch
+
+VF_EXPLAINED_VAR, MEAN_KL = LEARNER_RESULTS_VF_EXPLAINED_VAR_KEY, LEARNER_RESULTS_KL_KEY
+COST_EXPLAINED_VAR = "cost_explained_var"
+"""Share of a cost's variance that its critic explains, by the cost's name; RLlib has none."""
 
 
 def log_estimates(
@@ -29,7 +34,8 @@ def log_estimates(
         mine, acted = estimates[group.policy], batch.acted[..., group.agents]
         for signal, name in enumerate(names):
             explained = explained_variance(mine.returns[signal], mine.values[signal], acted)
-            metrics.log_value((group.policy, "explained_variance", name), explained, window=1)
+            key = (VF_EXPLAINED_VAR,) if signal == 0 else (COST_EXPLAINED_VAR, name)
+            metrics.log_value((group.policy, *key), explained, window=1)
         steps = (group.policy, NUM_MODULE_STEPS_TRAINED_LIFETIME)
         metrics.log_value(steps, int(acted.sum()), reduce="lifetime_sum")
 
@@ -61,7 +67,7 @@ def log_constraints(
 def log_step(metrics: MetricsLogger, group: Group, result: StepResult) -> None:
     """What a policy's update did."""
     values = {
-        "kl": result.kl,
+        MEAN_KL: result.kl,
         "entropy": result.entropy,
         "policy_loss": result.loss,
         "clip_fraction": result.clip_fraction,
