@@ -59,7 +59,8 @@ def _load(path: Path) -> NDArray:
         raise SafeMARLError(f"{path} cannot be read: {error}; copy it again.") from error
 
 
-def _read_per_agent(folder: Path, time_limit: int | None, split_breaks: bool) -> Dataset:
+def _load_per_agent(folder: Path) -> dict[str, list[NDArray]]:
+    """Column → one array per agent, all of one length."""
     numbers = sorted(
         int(match[1])
         for file in folder.glob("obs_*.npy")
@@ -80,6 +81,12 @@ def _read_per_agent(folder: Path, time_limit: int | None, split_breaks: bool) ->
         for i, column in enumerate(columns):
             if len(column) != total:
                 raise SafeMARLError(f"{folder}: {name} of agent {i} has {len(column)} rows, not {total}.")
+    return arrays
+
+
+def _read_per_agent(folder: Path, time_limit: int | None, split_breaks: bool) -> Dataset:
+    arrays = _load_per_agent(folder)
+    total = len(arrays["observations"][0])
     dones = np.stack([column.reshape(total) for column in arrays["dones"]], 1).astype(bool)
     ends: NDArray[np.bool_] = np.asarray(dones.all(1))
     by_limit = ends_by_count(ends, time_limit) if time_limit else np.zeros(total, bool)

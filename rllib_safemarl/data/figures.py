@@ -54,9 +54,22 @@ def frontier_figure(table: pd.DataFrame, limits: tuple[float, ...] = (), title: 
         linewidth=1.4,
         label="best return at a cost",
     )
+    _draw_limits(axes, limits)
+    _label(figure, axes)
+    unsafe = float(table["unsafe"].mean())
+    axes.set_title(f"{len(table):,} episodes, {100 * unsafe:.0f} % with danger", loc="left", fontsize=10)
+    if title:
+        figure.suptitle(title, fontweight="bold")
+    return figure
+
+
+def _draw_limits(axes: Any, limits: tuple[float, ...]) -> None:
     for index, limit in enumerate(sorted(limits)):
         label = ("cost limit" if len(limits) == 1 else "cost limits") if index == 0 else None
         axes.axvline(limit, color=LIMIT_COLOUR, linestyle="--", linewidth=1.2, label=label)
+
+
+def _label(figure: Any, axes: Any) -> None:
     axes.set_xlabel("undiscounted cost per episode and agent")
     axes.set_ylabel("undiscounted return per episode,\nmean over agents")
     axes.margins(x=0.03, y=0.05)
@@ -70,11 +83,6 @@ def frontier_figure(table: pd.DataFrame, limits: tuple[float, ...] = (), title: 
     for handle in legend.legend_handles:
         if handle is not None and hasattr(handle, "set_sizes"):
             handle.set_sizes([26.0])
-    unsafe = float(table["unsafe"].mean())
-    axes.set_title(f"{len(table):,} episodes, {100 * unsafe:.0f} % with danger", loc="left", fontsize=10)
-    if title:
-        figure.suptitle(title, fontweight="bold")
-    return figure
 
 
 def _draw_episodes(axes: Any, table: pd.DataFrame) -> None:
