@@ -111,7 +111,7 @@ def check_trials(trials: Sequence[SuiteTrial], experiments: Sequence[Experiment]
     Raises:
         SafeMARLError: a row, an environment or a controller does not fit.
     """
-    from rllib_safemarl.evaluation.rollouts import named_controller
+    from rllib_safemarl.evaluation.controllers import named_controller
     from rllib_safemarl.rollout.runner import ColumnarEnvRunner
 
     by_name = {experiment.name: experiment for experiment in experiments}

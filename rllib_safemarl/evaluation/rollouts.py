@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rllib_safemarl.envs.registry import CONTROLLERS
 from rllib_safemarl.envs.team import Group, Team, describe_team, make_groups, make_views
 from rllib_safemarl.envs.vector import VectorEnv
-from rllib_safemarl.errors import SafeMARLError, nearest_name
+from rllib_safemarl.evaluation.controllers import Controller
 from rllib_safemarl.evaluation.episode_danger import safety_of_columns
 from rllib_safemarl.evaluation.statistics import upper_bound
-from rllib_safemarl.functional.actions import random_actions
 from rllib_safemarl.functional.safety_metrics import EpisodeSafety
 from rllib_safemarl.policies.actor import Acted, Actor
 from rllib_safemarl.rollout.collector import Collector, Episode
 from rllib_safemarl.rollout.columns import ColumnBatch
 from rllib_safemarl.rollout.runner import EVALUATION_STEPS
-
-Controller = Callable[[VectorEnv], dict[str, NDArray]]
-"""Actions kind → ``[N, A_kind, ...]`` from the environment's present state."""
 
 
 @dataclass(frozen=True)
@@ -128,37 +122,6 @@ def evaluate_controller(
                 quota[episode.copy] -= 1
                 episodes.append(episode)
     return episode_set(episodes, batches, team, env.num_copies)
-
-
-def named_controller(env_name: str, name: str, seed: int = 0) -> Controller:
-    """A controller by name: ``random``, or one of the environment's own scripted ones.
-
-    Raises:
-        SafeMARLError: the environment has no such controller.
-    """
-    if name == "random":
-        return _random_controller(np.random.default_rng(seed))
-    known: dict[str, Any] = {}
-    if env_name in CONTROLLERS:
-        module, attribute = CONTROLLERS[env_name].split(":")
-        known = getattr(import_module(module), attribute)
-    if name not in known:
-        names = ["random", *known]
-        raise SafeMARLError(
-            f"{env_name} has no controller {name!r}.{nearest_name(name, names)} It has: {', '.join(names)}."
-        )
-    controller = known[name]
-    return lambda env: {env.kinds[0].name: controller(env)}
-
-
-def _random_controller(generator: np.random.Generator) -> Controller:
-    def act(env: VectorEnv) -> dict[str, NDArray]:
-        return {
-            kind.name: random_actions(kind.action_space, (env.num_copies, len(kind.agents)), generator)
-            for kind in env.kinds
-        }
-
-    return act
 
 
 def _kind_of(env: VectorEnv, agent: Any) -> str:

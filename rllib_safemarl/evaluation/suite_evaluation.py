@@ -69,7 +69,8 @@ def _evaluate_checkpoint(trial: SuiteTrial, checkpoint: str, num_episodes: int) 
 
 
 def _evaluate_controller(trial: SuiteTrial, num_episodes: int) -> Any:
-    from rllib_safemarl.evaluation.rollouts import evaluate_controller, named_controller
+    from rllib_safemarl.evaluation.controllers import named_controller
+    from rllib_safemarl.evaluation.rollouts import evaluate_controller
 
     assert trial.controller is not None
     controller = named_controller(trial.env, trial.controller, trial.evaluation_seed)
