@@ -17,9 +17,10 @@ from rllib_safemarl.algorithms.constrained.presets import (
     ScalMAPPOL,
     ScalMAPPOLConfig,
 )
+from rllib_safemarl.algorithms.offline.behaviour_cloning import MABC, MABCConfig, MABCSafe, MABCSafeConfig
 from rllib_safemarl.rollout.multi_agent_env import register_environments
 
-ALGORITHMS: dict[str, type] = {**PRESETS}
+ALGORITHMS: dict[str, type] = {**PRESETS, "MABC": MABC, "MABC_SAFE": MABCSafe}
 """Name → Algorithm class of everything this package offers."""
 
 
@@ -36,12 +37,16 @@ __all__ = [
     "ALGORITHMS",
     "HAPPO",
     "IPPO",
+    "MABC",
     "MAPPO",
     "MAPPOL",
     "ConstrainedConfig",
     "ConstrainedPolicyOptimization",
     "HAPPOConfig",
     "IPPOConfig",
+    "MABCConfig",
+    "MABCSafe",
+    "MABCSafeConfig",
     "MAPPOConfig",
     "MAPPOLConfig",
     "ScalMAPPOL",

@@ -221,7 +221,7 @@ class ColumnarConfig(AlgorithmConfig):
 
     def limits(self, team: Team) -> NDArray[np.float64]:
         """Limits ``[C]`` of the team's costs, see :func:`limits_of`."""
-        return limits_of(team, self.cost_limit)
+        return limits_of(team.cost_names, self.cost_limit)
 
     # Sizes.
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rllib_safemarl.algorithms.settings import is_number
-from rllib_safemarl.envs.team import Team
+from rllib_safemarl.data.dataset import Dataset
 from rllib_safemarl.errors import SafeMARLError, nearest_name
 
 
@@ -20,17 +20,16 @@ def is_limit(value: Any) -> bool:
     return value is None or (is_number(value) and value >= 0)
 
 
-def limits_of(team: Team, limit: Any) -> NDArray[np.float64]:
-    """Limits ``[C]`` of a team's costs; ``inf`` where a cost is only watched.
+def limits_of(names: Sequence[str], limit: Any) -> NDArray[np.float64]:
+    """Limits ``[C]`` of the costs of a team; ``inf`` where a cost is only watched.
 
     Args:
-        team: the team.
+        names: of the costs.
         limit: a number for every cost, cost name → number, or ``None``.
 
     Raises:
         SafeMARLError: the limits and the environment's costs do not fit.
     """
-    names = team.cost_names
     if limit is None:
         return np.full(len(names), np.inf)
     if not names:
@@ -52,3 +51,16 @@ def limits_of(team: Team, limit: Any) -> NDArray[np.float64]:
             f"cost_limit has no entry for {missing}; give every cost a limit, inf to only watch it."
         )
     return np.array([float(limit[name]) for name in names])
+
+
+def safe_episodes(dataset: Dataset, limit: Any) -> NDArray[np.bool_]:
+    """``[E]`` episodes in which every agent's undiscounted cost keeps to every limit.
+
+    Args:
+        dataset: whole episodes.
+        limit: as users give it.
+    """
+    limits = limits_of(dataset.schema.cost_names, limit)
+    costs = np.add.reduceat(dataset["costs"].astype(np.float64), dataset.offsets[:-1])
+    # Costs are stored as float32: a sum of them may lie above a limit by its rounding.
+    return np.asarray((costs <= limits + 1e-5 * np.abs(limits)).all((1, 2)))

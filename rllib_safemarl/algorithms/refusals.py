@@ -65,12 +65,14 @@ def refuse_meaningless(config: Any) -> None:
 
     The evaluation config of RLlib sets ``batch_mode`` itself, so it is left alone there.
     """
+    pristine = type(config)()
     for name, (accepted, mend) in MEANINGLESS.items():
         if name == "batch_mode" and config.in_evaluation:
             continue
         value = getattr(config, name, accepted[0])
         mode = getattr(value, "value", value)
-        if mode not in accepted and value not in accepted:
+        untouched = value == getattr(pristine, name, accepted[0])
+        if not untouched and mode not in accepted and value not in accepted:
             shown = name.lstrip("_").removesuffix("_str")
             raise SafeMARLError(f"{shown}={_short(value)} has no meaning here: {mend}.")
     if config.model_config.get("vf_share_layers"):
@@ -80,8 +82,7 @@ def refuse_meaningless(config: Any) -> None:
             "model_config use_lstm=True is not supported yet: recurrent modules cannot be trained; "
             "stack observations in the environment."
         )
-
-    if config.model != type(config)().model:
+    if config.model != pristine.model:
         raise SafeMARLError("training(model=…) has no meaning here: set .rl_module(model_config={…}).")
     _refuse_unknown_model_keys(config)
     _refuse_overrides(config)

@@ -60,6 +60,10 @@ class TeamAlgorithm(Algorithm):
         """
         if kwargs.get("component") is None and not args:
             check_version(path, self.METADATA_FILE_NAME, kwargs.get("filesystem"))
+        self.restore_checkpoint(path, *args, **kwargs)
+
+    def restore_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> None:
+        """What RLlib does to restore."""
         super().restore_from_path(path, *args, **kwargs)
 
     def save_to_path(self, path: str | Path | None = None, **kwargs: Any) -> str:

@@ -89,7 +89,7 @@ def decode_chunks(
     offsets = np.concatenate([[0], np.cumsum(steps)])
     rows: dict[str, NDArray] = {}
     episodes: dict[str, NDArray] = {}
-    for name, tail in _sizes(metadata).items():
+    for name, tail in column_shapes(metadata).items():
         if name not in table.column_names:
             raise SafeMARLError(f"{where}: the column {name!r} is missing.")
         flat = _flat(table[name], steps + has_final(name), tail, name, where)
@@ -105,7 +105,7 @@ def decode_chunks(
     return make_dataset(schema, rows, offsets, episodes, provenance, where)
 
 
-def _sizes(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[int, ...]]:
+def column_shapes(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[int, ...]]:
     """Column → shape of one of its rows."""
     parts = (part.split("=") for part in metadata[_SIZES].decode().split(";"))
     return {name: tuple(int(size) for size in sizes.split(",") if size) for name, sizes in parts}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,16 +65,39 @@ def describe_team(env: VectorEnv, mapping: Callable[..., str] | None, agent_grap
         mapping: a user's ``policy_mapping_fn``, or ``None`` for the default.
         agent_graph: a user's graph, see :func:`graph_hops`.
     """
-    ids = default_policy_ids(env) if mapping is None else mapped_policy_ids(env, mapping)
-    hops = graph_hops(agent_graph, env.possible_agents)
+    return team_of(
+        env.possible_agents,
+        env.kinds,
+        env.cost_names,
+        env.time_limit,
+        env.graph(),
+        env.position_size,
+        mapping,
+        agent_graph,
+    )
+
+
+def team_of(
+    agents: Sequence[Any],
+    kinds: tuple[Kind, ...],
+    cost_names: tuple[str, ...],
+    time_limit: int | None,
+    graph: AgentGraph | None,
+    position_size: int,
+    mapping: Callable[..., str] | None,
+    agent_graph: Any = None,
+) -> Team:
+    """A team by its parts, see :class:`Team`; ``mapping`` and ``agent_graph`` as in :func:`describe_team`."""
+    ids = default_policy_ids(agents, kinds) if mapping is None else mapped_policy_ids(agents, mapping)
+    hops = graph_hops(agent_graph, agents)
     return Team(
-        agents=tuple(env.possible_agents),
-        kinds=env.kinds,
-        cost_names=env.cost_names,
-        time_limit=env.time_limit,
-        graph=env.graph() if hops is None else AgentGraph(hops),
-        position_size=env.position_size,
-        policy_ids=tuple(ids[agent] for agent in env.possible_agents),
+        agents=tuple(agents),
+        kinds=kinds,
+        cost_names=cost_names,
+        time_limit=time_limit,
+        graph=graph if hops is None else AgentGraph(hops),
+        position_size=position_size,
+        policy_ids=tuple(ids[agent] for agent in agents),
     )
 
 
@@ -108,11 +131,11 @@ class Group:
         return columns[..., self.rows, :]
 
 
-def default_policy_ids(env: VectorEnv) -> dict[Any, str]:
+def default_policy_ids(agents: Sequence[Any], kinds: Sequence[Kind]) -> dict[Any, str]:
     """Agent → policy id: one policy per agent up to 16 agents, above that one per kind."""
-    if env.num_agents > AGENTS_WITH_OWN_POLICY:
-        return {env.possible_agents[i]: kind.name for kind in env.kinds for i in kind.agents}
-    return {agent: _module_id(agent, i) for i, agent in enumerate(env.possible_agents)}
+    if len(agents) > AGENTS_WITH_OWN_POLICY:
+        return {agents[i]: kind.name for kind in kinds for i in kind.agents}
+    return {agent: _module_id(agent, i) for i, agent in enumerate(agents)}
 
 
 def _module_id(agent: Any, index: int) -> str:
@@ -120,14 +143,14 @@ def _module_id(agent: Any, index: int) -> str:
     return name if name.replace("_", "").replace("-", "").isalnum() else f"agent_{index}"
 
 
-def mapped_policy_ids(env: VectorEnv, mapping: Callable[..., str]) -> dict[Any, str]:
+def mapped_policy_ids(agents: Sequence[Any], mapping: Callable[..., str]) -> dict[Any, str]:
     """Agent → policy id by a user's ``policy_mapping_fn``, called once per agent.
 
     Raises:
         SafeMARLError: the mapping needs the episode, which columns do not have.
     """
     ids: dict[Any, str] = {}
-    for agent in env.possible_agents:
+    for agent in agents:
         try:
             ids[agent] = _call_mapping(mapping, agent)
         except Exception as error:

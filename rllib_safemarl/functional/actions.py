@@ -36,6 +36,14 @@ class ActionTransform:
             actions = self._low + (actions + 1.0) * self._scale
         return np.clip(actions, self._low, self._high)
 
+    def inverse(self, actions: NDArray) -> NDArray:
+        """What a policy must put out for the environment's ``actions``; the inverse within the bounds."""
+        if self._low is None:
+            return actions - self._start if np.any(self._start) else actions
+        if self._scale is None:
+            return actions
+        return (actions - self._low) / self._scale - 1.0
+
 
 def random_actions(space: spaces.Space, shape: tuple[int, ...], generator: np.random.Generator) -> NDArray:
     """Uniform actions of ``space`` for every element of ``shape``; unbounded parts are normal."""

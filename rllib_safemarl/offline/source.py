@@ -67,6 +67,18 @@ class Source:
         """Whether blocks are read while they are learned from."""
         return self.dataset is None
 
+    def width(self, column: str) -> int:
+        """Length of the last axis of a row column; 0 where there is none."""
+        if self.dataset is not None:
+            rows = self.dataset.rows
+            return rows[column].shape[-1] if column in rows else 0
+        return parquet.column_shapes(self.metadata).get(column, (0,))[-1]
+
+    def has(self, column: str) -> bool:
+        """Whether there is such a row column."""
+        rows = parquet.column_shapes(self.metadata) if self.dataset is None else self.dataset.rows
+        return column in rows
+
 
 def open_source(
     paths: str | Sequence[str],
@@ -91,8 +103,8 @@ def open_source(
     """
     if split not in (*SPLITS, ALL):
         raise SafeMARLError(f"there is no split {split!r}; it must be one of {', '.join((*SPLITS, ALL))}.")
-    files = [Path(path).expanduser() for path in ([paths] if isinstance(paths, str) else paths)]
-    if sum(map(size_in_memory, files)) <= in_memory_bytes:
+    files = _paths(paths)
+    if not is_streamed(paths, in_memory_bytes):
         return _in_memory(files, split, keep_episode)
     if keep_episode is not None:
         raise SafeMARLError(
@@ -100,6 +112,15 @@ def open_source(
             "episodes to keep by safemarl data convert."
         )
     return _streamed(files, split, horizon)
+
+
+def is_streamed(paths: str | Sequence[str], in_memory_bytes: float) -> bool:
+    """Whether datasets are too large to be read at once."""
+    return sum(map(size_in_memory, _paths(paths))) > in_memory_bytes
+
+
+def _paths(paths: str | Sequence[str]) -> list[Path]:
+    return [Path(path).expanduser() for path in ([paths] if isinstance(paths, str) else paths)]
 
 
 def size_in_memory(path: Path) -> int:

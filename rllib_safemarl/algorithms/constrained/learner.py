@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,8 +29,7 @@ from rllib_safemarl.algorithms.constrained.policy_update import (
     policy_data,
 )
 from rllib_safemarl.algorithms.constrained.sequence import SequentialFactor
-from rllib_safemarl.algorithms.trainable_policy import TrainablePolicy
-from rllib_safemarl.envs.team import TEAM, make_groups, make_views
+from rllib_safemarl.envs.team import make_views
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.gradients import clip_gradients, clip_stacked_gradients
 from rllib_safemarl.functional.surrogates import constrained_advantage
@@ -59,22 +57,14 @@ class ConstrainedLearner(LearnerState):
             return
         super().build()
         config = self.config
-        self.team = team = self._module_spec.model_config[TEAM]
-        self._policy_views = make_views(team, config.policy_radius, config.max_neighbours)
+        team = self.team
         same = config.critic_radius == config.policy_radius
         self._critic_views = (
             self._policy_views if same else make_views(team, config.critic_radius, config.max_neighbours)
         )
-        self.groups = make_groups(team, self._policy_views, config.has_own_modules)
-        self._policies = {g.policy: TrainablePolicy(g, self.module[g.policy]) for g in self.groups}
-        seed = np.random.SeedSequence(config.seed).generate_state(1).astype(np.int64)
-        shared_seed = torch.from_numpy(seed)
-        broadcast([shared_seed])
-        self._seed = int(shared_seed)
         self._updates = 0
         self._held = config.held_costs(team)
         self._make_critics()
-        broadcast(p for policy in self._policies.values() for p in policy.module.parameters())
         self.constraints = Constraints(
             (1.0 - config.limit_margin) * config.limits(team),
             len(team.agents),
@@ -89,23 +79,6 @@ class ConstrainedLearner(LearnerState):
             )
             for g in self.groups
         }
-
-    def _make_modules_ddp_if_necessary(self) -> None:
-        """Nothing: gradients are summed by hand, in the sequence's own order."""
-
-    def compute_loss_for_module(self, **kwargs: Any) -> Any:
-        """Not used: a policy's loss depends on those updated before it, see :meth:`update`."""
-        raise NotImplementedError("losses are computed policy by policy in update()")
-
-    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
-        """Adam on the policy's own parameters."""
-        parameters = [p for p in self.module[module_id].parameters() if p.requires_grad]
-        self.register_optimizer(
-            module_id=module_id,
-            optimizer=torch.optim.Adam(parameters, eps=1e-5, fused=True),
-            params=parameters,
-            lr_or_lr_schedule=config.lr,
-        )
 
     def _make_critics(self) -> None:
         """Stack the critics of policies whose views and groups have equal sizes."""
@@ -209,7 +182,7 @@ class ConstrainedLearner(LearnerState):
                 (self._seed, self._updates, int(g)),
                 self._step_settings(group.policy, batch, len(group.agents)),
                 self.get_optimizer(group.policy),
-                self._clipper(group.policy, clip_gradients),
+                self.clipper(group.policy, clip_gradients),
             )
             if not np.isfinite(result.loss) or not np.isfinite(result.kl):
                 raise SafeMARLError(
@@ -252,12 +225,6 @@ class ConstrainedLearner(LearnerState):
         rows = float(steps) * agents / num_learners()
         return max(1, round(rows / self.config.minibatch_size))
 
-    def _clipper(self, policy: str, clip: Any) -> Any:
-        config = self.config.get_config_for_module(policy)
-        if config.grad_clip is None:
-            return lambda parameters: None
-        return partial(clip, bound=config.grad_clip, by=config.grad_clip_by)
-
     def _fit_critics(self, batch: ColumnBatch, estimates: dict[str, GroupEstimates]) -> None:
         for k, stack in enumerate(self._stacks):
             groups = [self._policies[policy].group for policy in stack.policies]
@@ -274,7 +241,7 @@ class ConstrainedLearner(LearnerState):
                 self.config.num_epochs,
                 self._num_minibatches(batch, len(groups[0].agents)),
                 self.get_optimizer(ALL_MODULES, f"critics_{k}"),
-                self._clipper(ALL_MODULES, clip_stacked_gradients),
+                self.clipper(ALL_MODULES, clip_stacked_gradients),
                 float(self.config.vf_clip_param),
             )
             for policy in stack.policies:

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from ray.rllib.core.learner.torch.torch_learner import TorchLearner
-from ray.rllib.utils.metrics import WEIGHTS_SEQ_NO
-
-from rllib_safemarl._compat import load_optimizer
 from rllib_safemarl.algorithms.constrained.constraints import Constraints
 from rllib_safemarl.algorithms.constrained.critics import CriticStack
+from rllib_safemarl.algorithms.team_learner import TeamLearner
 
 CONSTRAINED = "constrained"
 """Key of a learner's state under which ours stands."""
 
 
-class LearnerState(TorchLearner):
+class LearnerState(TeamLearner):
     """RLlib's learner with critics, multipliers and counters in its state."""
 
     constraints: Constraints
     _stacks: list[CriticStack]
     _updates: int
-    _seed: int
 
     def get_state(
         self,
@@ -44,17 +40,10 @@ class LearnerState(TorchLearner):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take over a state of :meth:`get_state`, an older one too."""
-        self._weights_seq_no = -1
         super().set_state(state)
-        self._weights_seq_no = state.get(WEIGHTS_SEQ_NO, 0)
         if CONSTRAINED in state:
             mine = state[CONSTRAINED]
             self.constraints.set_state(mine["constraints"])
             for stack, saved in zip(self._stacks, mine["critics"], strict=True):
                 stack.set_state(saved)
             self._updates, self._seed = mine["updates"], mine["seed"]
-
-    def _set_optimizer_state(self, state: dict[str, Any]) -> None:
-        for name, saved in state.items():
-            if name in self._named_optimizers:
-                load_optimizer(self._named_optimizers[name], saved["state"], self._device)

@@ -1,0 +1,1 @@
+"""Learning from a fixed dataset of several agents."""
