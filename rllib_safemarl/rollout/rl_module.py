@@ -34,6 +34,7 @@ class ActorRLModule(DefaultPPOTorchRLModule):
         continuous = isinstance(self.action_space, spaces.Box)
         if continuous and "free_log_std" not in (self.model_config or {}):
             self.catalog._model_config_dict["free_log_std"] = True
+        self.catalog.actor_critic_encoder_config.shared = False
         self.catalog.actor_critic_encoder_config.inference_only = True
         self.encoder = self.catalog.build_actor_critic_encoder(framework=self.framework)
         self.pi = self.catalog.build_pi_head(framework=self.framework)

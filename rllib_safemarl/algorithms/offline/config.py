@@ -120,11 +120,6 @@ class OfflineConfig(ColumnarConfig):
     def _validate_offline_settings(self) -> None:
         """Nothing: the dataset says what RLlib wants to be told without an environment."""
 
-    @property
-    def learners(self) -> int:
-        """L, learners that update together."""
-        return max(1, self.num_learners)
-
 
 def team_spaces(team: Team, config: AlgorithmConfig) -> dict[str, Any]:
     """Spaces of every module of a team, and the team itself, as env runners tell them."""

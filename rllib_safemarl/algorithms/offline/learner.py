@@ -13,7 +13,6 @@ from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.utils.metrics import ALL_MODULES, NUM_ENV_STEPS_TRAINED_LIFETIME
 from torch import Tensor
 
-from rllib_safemarl.algorithms.collectives import num_learners
 from rllib_safemarl.algorithms.offline.dataset_team import check_same_team, needed_columns
 from rllib_safemarl.algorithms.team_learner import TeamLearner
 from rllib_safemarl.envs.team import Group
@@ -66,9 +65,7 @@ class OfflineLearner(TeamLearner):
             self.learn(windows)
             steps += int(windows.mask.sum())
         self.report()
-        self.metrics.log_value(
-            (ALL_MODULES, NUM_ENV_STEPS_TRAINED_LIFETIME), steps * num_learners(), reduce="lifetime_sum"
-        )
+        self.metrics.log_value((ALL_MODULES, NUM_ENV_STEPS_TRAINED_LIFETIME), steps, reduce="lifetime_sum")
         self.after_gradient_based_update(timesteps=timesteps or {})
         return self.metrics.reduce()
 
