@@ -78,7 +78,7 @@ class Column:
 
 _ITERATION, _STEPS, _RATE = Column("iteration"), Column("      steps"), Column("steps/s")
 _RETURN, _COST, _WORST = Column(" return"), Column("  cost / limit"), Column("worst agent")
-_MULTIPLIER, _LEFT = Column("multiplier"), Column("   time left")
+_MULTIPLIER, _LEFT, _LOSS = Column("multiplier"), Column("   time left"), Column("   loss")
 
 
 class Table:
@@ -92,6 +92,7 @@ class Table:
         self._label_width = label_width
         self._rows = 0
         self._with_cost: bool | None = None
+        self._offline = False
 
     def rows(self, label: str, reading: Reading, rate: float, seconds_left: float) -> list[str]:
         """Lines to print for one reading: its row, now and then with the header before it.
@@ -106,6 +107,7 @@ class Table:
         # A cost shows up with the first episode that ended, perhaps rows after the table has begun.
         is_new_shape = self._with_cost is None or (with_cost and not self._with_cost)
         self._with_cost = with_cost or bool(self._with_cost)
+        self._offline = not math.isnan(reading.loss)
         lines = []
         if is_new_shape or self._rows % ROWS_BETWEEN_HEADERS == 0:
             headings = [column.heading for column in self._columns]
@@ -119,6 +121,7 @@ class Table:
             _COST: f"{number(reading.cost)} / {number(reading.limit)}",
             _WORST: number(reading.worst_cost),
             _MULTIPLIER: number(reading.multiplier),
+            _LOSS: number(reading.loss),
             _LEFT: duration(seconds_left) if not math.isnan(seconds_left) else NOTHING,
         }
         row = [column.cell(cells[column]) for column in self._columns]
@@ -131,8 +134,10 @@ class Table:
 
     @property
     def _columns(self) -> list[Column]:
-        costs = [_COST, _WORST, _MULTIPLIER] if self._with_cost else []
-        return [_ITERATION, _STEPS, _RATE, _RETURN, *costs, _LEFT]
+        costs = [_COST, _WORST] if self._with_cost else []
+        learnt = [_LOSS] if self._offline else []
+        multiplier = [_MULTIPLIER] if self._with_cost and not self._offline else []
+        return [_ITERATION, _STEPS, _RATE, *learnt, _RETURN, *costs, *multiplier, _LEFT]
 
     def _labelled(self, label: str) -> list[str]:
         return [label.ljust(self._label_width)] if self._label_width else []

@@ -13,6 +13,11 @@ import pandas as pd
 
 RESULT_FILE = "result.json"
 """Tune's file of a trial: one result a line."""
+ONLINE = "env_runners"
+"""Part of a result with the figures of episodes that were learned from."""
+SAMPLED = (f"{ONLINE}/num_env_steps_sampled_lifetime", "num_env_steps_sampled_lifetime", "timesteps_total")
+LEARNED = ("learners/__all_modules__/num_env_steps_trained_lifetime",)
+"""Where the steps so far stand: those sampled, and those learned from a dataset."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Reading:
         constraint: its name, where there are several.
         worst_cost: cost per episode of the agent with the largest, summed over constraints.
         multiplier: mean over agents and constraints.
+        loss: of algorithms that learn from a dataset, whose episodes are those of their evaluation.
     """
 
     iteration: int
@@ -40,6 +46,7 @@ class Reading:
     constraint: str
     worst_cost: float
     multiplier: float
+    loss: float = math.nan
 
     @property
     def holds(self) -> bool | None:
@@ -61,36 +68,34 @@ def lookup(result: Mapping[str, Any], path: str, default: Any = math.nan) -> Any
 
 def read_result(result: Mapping[str, Any]) -> Reading:
     """Read one result of a trial, ours or a stock algorithm's."""
-    cost, limit, constraint = tightest_cost(result)
+    loss = _first(result, "learners/__all_modules__/total_loss")
+    where = ONLINE if math.isnan(loss) else f"evaluation/{ONLINE}"
+    cost, limit, constraint = tightest_cost(result, where=where)
     return Reading(
         iteration=int(_first(result, "training_iteration")),
-        steps=_first(
-            result,
-            "env_runners/num_env_steps_sampled_lifetime",
-            "num_env_steps_sampled_lifetime",
-            "timesteps_total",
-        ),
+        steps=_first(result, *(SAMPLED if math.isnan(loss) else LEARNED)),
         seconds=_first(result, "time_total_s"),
-        team_return=_team_return(result),
+        team_return=_team_return(result, where),
         cost=cost,
         limit=limit,
         constraint=constraint,
-        worst_cost=_first(result, "env_runners/episode_cost_max_agent"),
+        worst_cost=_first(result, f"{where}/episode_cost_max_agent"),
         multiplier=_first(result, "learners/__all_modules__/multiplier_mean"),
+        loss=loss,
     )
 
 
-def _team_return(result: Mapping[str, Any]) -> float:
+def _team_return(result: Mapping[str, Any], where: str) -> float:
     """Our metric, or what stock algorithms report: per agent, or of the only one."""
-    of_agents = lookup(result, "env_runners/agent_episode_returns_mean", None)
-    ours = _first(result, "env_runners/episode_team_return_mean")
+    of_agents = lookup(result, f"{where}/agent_episode_returns_mean", None)
+    ours = _first(result, f"{where}/episode_team_return_mean")
     if math.isnan(ours) and isinstance(of_agents, Mapping) and of_agents:
         return sum(_number(value) for value in of_agents.values()) / len(of_agents)
-    return _first(result, "env_runners/episode_team_return_mean", "env_runners/episode_return_mean")
+    return _first(result, f"{where}/episode_team_return_mean", f"{where}/episode_return_mean")
 
 
 def tightest_cost(
-    result: Mapping[str, Any], limit: Any = None, where: str = "env_runners"
+    result: Mapping[str, Any], limit: Any = None, where: str = ONLINE
 ) -> tuple[float, float, str]:
     """The cost nearest to, or farthest above, its limit.
 
@@ -103,7 +108,7 @@ def tightest_cost(
         Cost, limit and, where there are several constraints, the name; NaN for what is missing.
     """
     if limit is None:
-        limit = lookup(result, "env_runners/cost_limit", lookup(result, "config/cost_limit", None))
+        limit = lookup(result, f"{where}/cost_limit", lookup(result, "config/cost_limit", None))
     costs = lookup(result, f"{where}/episode_costs_mean", None)
     if not isinstance(costs, Mapping):
         if isinstance(limit, Mapping):
