@@ -9,7 +9,7 @@ from rllib_safemarl.cli.experiments import read_experiments
 from rllib_safemarl.cli.flags import TrainFlags
 
 ROOT = Path(__file__).parents[1] / "tuned_configs"
-FILES = [file for file in sorted(ROOT.rglob("*.yaml")) if "suites" not in file.parts]
+FILES = [file for file in sorted(ROOT.rglob("*.yaml")) if not {"suites", "data"} & set(file.parts)]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))

@@ -43,6 +43,7 @@ def write_card(recipe: Recipe, out: Path, table: pd.DataFrame) -> Path:
     parts = [
         f"# {out.name}",
         f"`{first.provenance.command}`",
+        *([recipe.about] if recipe.about else []),
         _pairs(_facts(out, first, table)),
         *([f"![Cost against return of every episode]({picture.name})"] if picture else []),
         "## Behaviours",
@@ -114,7 +115,7 @@ def _hashes(out: Path, first: Dataset) -> dict[str, str]:
     return {
         "size": f"{out.stat().st_size / 1e6:.2f} MB",
         "SHA-256 of the file": f"`{file_sha256(out)}`",
-        "SHA-256 of the content": f"`{first.content_hash}` (the same wherever it is recorded)",
+        "SHA-256 of the content": f"`{first.content_hash}` (schema and numbers, however compressed)",
     }
 
 

@@ -82,7 +82,7 @@ class EpisodeRecorder:
         except Exception as error:
             raise SafeMARLError(f"{where} failed: {type(error).__name__}: {error}") from error
         rows, final = trace.columns()
-        labels = {"behaviour": [self._plan[episode]], "seed": [env_seed], "episode": [episode]}
+        labels = {"behaviour": [self._plan[episode]], "seed": [env_seed], "number": [episode]}
         dataset = make_dataset(self.schema, rows, [0, trace.length], {**final, **labels}, where=where)
         return check_values(dataset, where)
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rllib_safemarl.envs.registry import ENVIRONMENTS
 from rllib_safemarl.errors import SafeMARLError, nearest_name
 from rllib_safemarl.evaluation.recording_recipe import (
     DEFAULT_BEHAVIOURS,
@@ -39,6 +40,11 @@ def read_recipe(document: Any, folder: Path, where: str) -> Recipe:
     given = _mapping(document, KEYS, where)
     if not isinstance(given.get("env"), str):
         raise SafeMARLError(f"{where}: env must name an environment, such as safemarl/crossing.")
+    if ":" not in given["env"] and given["env"] not in ENVIRONMENTS:
+        raise SafeMARLError(
+            f"there is no environment {given['env']!r}.{nearest_name(given['env'], ENVIRONMENTS)} Ours are: "
+            f"{', '.join(ENVIRONMENTS)}; your own are named file.py:function."
+        )
     behaviours = given.get("behaviours") or DEFAULT_BEHAVIOURS.get(given["env"])
     if not isinstance(behaviours, Mapping) or not behaviours:
         raise SafeMARLError(
@@ -63,6 +69,7 @@ def read_recipe(document: Any, folder: Path, where: str) -> Recipe:
         time_limit=None if limit is None else _whole(limit, "time_limit", 1, where),
         step_seconds=None if seconds is None else _number(seconds, "step_seconds", where),
         danger_cost=_number(given.get("danger_cost", 0.0), "danger_cost", where),
+        about=str(given.get("about") or "").strip(),
         folder=folder,
     )
 

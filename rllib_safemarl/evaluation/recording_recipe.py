@@ -94,6 +94,7 @@ class Recipe:
         time_limit: steps after which an episode is cut, where the environment itself does not.
         step_seconds: seconds per step, where the environment does not say.
         danger_cost: cost per step above which an agent is in danger, where there are no margins.
+        about: for the card, what the recipe itself does not say.
         folder: to which ``env``, if it is a file, is relative, before the working directory.
     """
 
@@ -107,6 +108,7 @@ class Recipe:
     time_limit: int | None = None
     step_seconds: float | None = None
     danger_cost: float = 0.0
+    about: str = ""
     folder: Path = field(default_factory=Path.cwd)
 
     def plan(self) -> NDArray[np.int64]:
@@ -125,7 +127,7 @@ class Recipe:
             whole: also what determines which of them the dataset keeps, and how it describes itself.
         """
         described = asdict(self)
-        del described["folder"]
+        del described["folder"], described["about"]
         for behaviour in described["behaviours"]:
             del behaviour["policy"]
         for later in () if whole else ("grid", "cost_limits"):
