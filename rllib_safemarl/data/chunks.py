@@ -54,7 +54,13 @@ def cut_chunks(
         chunk_steps: a chunk's own steps at most.
         overlap: further steps of the next chunk that it repeats.
         first_episode: number of the dataset's first episode.
+
+    Raises:
+        SafeMARLError: an episode column has the name of one of the chunks' own.
     """
+    for name in (EPISODE, START, OWN_STEPS):
+        if name in dataset.episodes:
+            raise SafeMARLError(f"chunks need the episode column {name!r} for themselves; rename yours.")
     lengths = dataset.lengths
     counts = -(-lengths // chunk_steps)
     episode = np.repeat(np.arange(len(lengths)), counts)

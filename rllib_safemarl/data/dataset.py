@@ -38,7 +38,7 @@ class Dataset:
             ``rewards`` ``[R, A]`` per step, ``costs`` ``[R, A, C]`` per step, never negative,
             ``terminals`` ``[R, A]`` the agent reached a terminal state by this step,
             ``timeouts`` ``[R]`` the episode was cut after this step,
-            ``active`` ``[R, A]`` the agent acted; the others' rows hold zeros.
+            ``active`` ``[R, A]`` the agent acted; the others' rows hold zeros, or the last that they saw.
             Optional: ``margins`` ``[R, A]`` signed distance to danger *after* the step, as costs;
             ``positions`` ``[R, A, P]``; ``neighbours`` ``[R, A, K]`` indices of agents within one hop,
             ``-1`` for none; ``states`` ``[R, A, S]`` per agent; ``team_state`` ``[R, S]`` for central

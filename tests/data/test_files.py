@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,10 @@ def test_paths_say_the_storage(tmp_path):
     assert manifest["schema"]["agents"] == ["robot_0", "robot_1", "robot_2"]
     with pytest.raises(SafeMARLError, match="not empty"):
         write_dataset(team(), tmp_path / "data")
+
+
+def test_chunks_refuse_episode_columns_of_their_own_names(tmp_path):
+    given = team()
+    dataset = replace(given, episodes={**given.episodes, "start": np.arange(given.num_episodes)})
+    with pytest.raises(SafeMARLError, match="need the episode column 'start' for themselves; rename yours"):
+        write_dataset(dataset, tmp_path / "named.parquet")
