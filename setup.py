@@ -11,7 +11,15 @@ EXTRAS = {
     "data": ["h5py>=3.10"],
     "export": ["onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.2"],
 }
-TESTS = ["pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "types-PyYAML", "mpe2>=1.0"]
+TESTS = [
+    "pytest>=8",
+    "hypothesis>=6.100",
+    "ruff>=0.6",
+    "mypy>=1.11",
+    "types-PyYAML",
+    "mpe2>=1.0",
+    "diffusers>=0.30",  # an oracle for our samplers, in tests only
+]
 
 setup(
     name="rllib_safemarl",
