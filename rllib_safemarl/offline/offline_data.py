@@ -57,7 +57,7 @@ class MultiAgentOfflineData(OfflineData):
             config.data_split,
             config.in_memory_bytes,
             config.horizon,
-            config.episode_filter(),
+            config.preparation(),
         )
         seed = (
             np.random.SeedSequence(config.seed).generate_state(1)[0] if config.seed is None else config.seed

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -22,6 +21,7 @@ from rllib_safemarl.data.normaliser import NormaliserStatistics
 from rllib_safemarl.data.schema import Schema
 from rllib_safemarl.errors import SafeMARLError
 
+Prepare = Callable[[Dataset], Dataset]
 ALL = "all"
 BLOCK_WINDOWS = 32
 """Windows in a block of a dataset in memory."""
@@ -85,7 +85,7 @@ def open_source(
     split: str = "train",
     in_memory_bytes: float = 1 << 30,
     horizon: int = 1,
-    keep_episode: Any = None,
+    prepare: Prepare | None = None,
 ) -> Source:
     """Open one dataset, or several of the same schema.
 
@@ -95,7 +95,7 @@ def open_source(
             as ``train``.
         in_memory_bytes: what is larger is streamed.
         horizon: steps of the windows that will be cut.
-        keep_episode: from a :class:`Dataset` of one split to a mask ``[E]`` of episodes to keep.
+        prepare: from a :class:`Dataset` of one split to what is learned from: fewer episodes, more columns.
 
     Raises:
         SafeMARLError: a file is damaged, the split is missing or empty, or it is too large and
@@ -105,11 +105,11 @@ def open_source(
         raise SafeMARLError(f"there is no split {split!r}; it must be one of {', '.join((*SPLITS, ALL))}.")
     files = _paths(paths)
     if not is_streamed(paths, in_memory_bytes):
-        return _in_memory(files, split, keep_episode)
-    if keep_episode is not None:
+        return _in_memory(files, split, prepare)
+    if prepare is not None:
         raise SafeMARLError(
-            "episodes cannot be chosen from a dataset that is streamed: raise in_memory_bytes, or write the "
-            "episodes to keep by safemarl data convert."
+            "this algorithm looks at the dataset as a whole, which is too large for in_memory_bytes: raise "
+            "it, or keep fewer episodes by safemarl data convert."
         )
     return _streamed(files, split, horizon)
 
@@ -158,18 +158,15 @@ def _files(path: Path) -> list[Path]:
     return [path]
 
 
-def _in_memory(files: Sequence[Path], split: str, keep_episode: Any) -> Source:
+def _in_memory(files: Sequence[Path], split: str, prepare: Prepare | None) -> Source:
     dataset = concatenate([part for file in files for part in iterate_dataset(file)])
     if split != ALL and (SPLIT in dataset.episodes or split != "train"):
         codes = dataset.episodes.get(SPLIT)
         if codes is not None and not (codes == SPLITS.index(split)).any():
             raise SafeMARLError(f"no episode of {files[0]} is in the split {split!r}.")
         dataset = dataset.split(split)
-    if keep_episode is not None:
-        kept = keep_episode(dataset)
-        if not kept.any():
-            raise SafeMARLError(f"none of the {dataset.num_episodes} episodes of {files[0]} is to be kept.")
-        dataset = dataset.select(kept)
+    if prepare is not None:
+        dataset = prepare(dataset)
     counts = np.full(-(-dataset.num_rows // BLOCK_WINDOWS), BLOCK_WINDOWS)
     counts[-1] = dataset.num_rows - counts[:-1].sum()
     return Source(dataset.schema, NormaliserStatistics.of(dataset), counts, dataset)

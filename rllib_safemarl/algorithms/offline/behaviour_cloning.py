@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from ray.rllib.utils.metrics import ALL_MODULES
 
 from rllib_safemarl.algorithms.collectives import sum_arrays, sum_gradients
@@ -17,6 +15,7 @@ from rllib_safemarl.algorithms.offline.config import OfflineConfig
 from rllib_safemarl.algorithms.offline.learner import OfflineLearner
 from rllib_safemarl.data.dataset import Dataset
 from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.offline.source import Prepare
 from rllib_safemarl.offline.windows import WindowBatch
 
 LOSS = "total_loss"
@@ -88,9 +87,19 @@ class MABCSafeConfig(MABCConfig):
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class or MABCSafe)
 
-    def episode_filter(self) -> Callable[[Dataset], NDArray[np.bool_]]:
-        """Episodes whose undiscounted cost is within the limit for every agent."""
-        return lambda dataset: safe_episodes(dataset, self.cost_limit)
+    def preparation(self) -> Prepare:
+        """Keeps the episodes whose undiscounted cost is within the limit for every agent."""
+
+        def keep(dataset: Dataset) -> Dataset:
+            safe = safe_episodes(dataset, self.cost_limit)
+            if not safe.any():
+                raise SafeMARLError(
+                    f"none of the {dataset.num_episodes} episodes keeps to cost_limit={self.cost_limit!r}: "
+                    "raise it, or learn from all of them by MABC."
+                )
+            return dataset.select(safe)
+
+        return keep
 
     def validate(self) -> None:
         """RLlib's checks and ours."""

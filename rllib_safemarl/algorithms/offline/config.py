@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -15,7 +14,7 @@ from rllib_safemarl.data.columns import SPLITS
 from rllib_safemarl.envs.team import TEAM, Team
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.offline.offline_data import MultiAgentOfflineData
-from rllib_safemarl.offline.source import ALL, Source, open_source
+from rllib_safemarl.offline.source import ALL, Prepare, Source, open_source
 
 OFFLINE_SETTINGS: dict[str, Setting] = {
     **COLUMNAR_SETTINGS,
@@ -82,14 +81,14 @@ class OfflineConfig(ColumnarConfig):
         self._set(cost_limit=cost_limit)
         return self
 
-    def episode_filter(self) -> Callable[..., Any] | None:
-        """Which episodes to learn from, as a function of the dataset; ``None`` for all."""
+    def preparation(self) -> Prepare | None:
+        """What is made of the dataset before it is learned from; ``None`` where it is taken as it is."""
         return None
 
     def open_source(self) -> Source:
         """The dataset, as learners see it."""
         return open_source(
-            self.input_, self.data_split, self.in_memory_bytes, self.horizon, self.episode_filter()
+            self.input_, self.data_split, self.in_memory_bytes, self.horizon, self.preparation()
         )
 
     def get_multi_rl_module_spec(
