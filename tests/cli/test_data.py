@@ -73,7 +73,8 @@ def test_convert_to_shards_and_back(path, tmp_path):
     assert read_dataset(tmp_path / "back.h5").content_hash == read_dataset(path).content_hash
 
 
-def test_convert_relabels_and_notes(tmp_path):
+def test_convert_relabels_and_notes(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["safemarl", "data", "convert", "a file.hdf5"])
     source = write_layout(tmp_path / "x.hdf5", drop=("costs",))
     said = run("convert", source, tmp_path / "plain.h5")
     assert "note: The source has no costs" in said
@@ -83,7 +84,7 @@ def test_convert_relabels_and_notes(tmp_path):
     assert data["costs"].ravel().tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
     assert data.provenance.cost_limits == {"cost": (2.0, 3.0)}
     assert data.schema.danger_cost == 0.5
-    assert data.provenance.command.startswith("safemarl ")
+    assert data.provenance.command == "safemarl data convert 'a file.hdf5'"
     assert "Costs were relabelled" in run("info", tmp_path / "costs.h5")
 
 
