@@ -155,3 +155,22 @@ def test_environments_and_data_load_no_torch_either_where_only_named(part):
     if not (ROOT / part / "__init__.py").exists():
         pytest.skip(f"there is no {part} yet")
     assert "torch" not in _loaded(f"import rllib_safemarl.{part}")
+
+
+EXTRAS = ("h5py", "matplotlib", "PIL", "mujoco", "gymnasium_robotics", "highway_env", "onnx", "onnxruntime")
+
+
+def test_algorithms_and_commands_need_no_extra():
+    """What is installed without extras trains and says what is missing; it never fails to import."""
+    modules = [
+        ".".join(file.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+        for file in sorted(ROOT.rglob("*.py"))
+        if file.name != "figures.py"
+    ]
+    code = (
+        "import importlib, sys\n"
+        f"sys.modules.update(dict.fromkeys({EXTRAS!r}))\n"
+        f"for name in {modules!r}: importlib.import_module(name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import h5py
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from rllib_safemarl.data.chunks import EPISODE, OWN_STEPS
 from rllib_safemarl.data.columns import SPLIT, SPLITS
 from rllib_safemarl.data.dataset import Dataset, concatenate
 from rllib_safemarl.data.files import iterate_dataset
-from rllib_safemarl.data.hdf5 import SUFFIXES
+from rllib_safemarl.data.hdf5 import SUFFIXES, import_h5py
 from rllib_safemarl.data.normaliser import NormaliserStatistics
 from rllib_safemarl.data.schema import Schema
 from rllib_safemarl.errors import SafeMARLError
@@ -137,16 +137,16 @@ def size_in_memory(path: Path) -> int:
                     groups = range(opened.metadata.num_row_groups)
                     total += sum(opened.metadata.row_group(g).total_byte_size for g in groups)
             elif file.suffix in SUFFIXES:
-                with h5py.File(file) as opened:
+                with import_h5py().File(file) as opened:
                     total += _hdf5_bytes(opened)
         except OSError as error:
             raise SafeMARLError(f"{file} cannot be read: {str(error).splitlines()[0]}.") from error
     return total
 
 
-def _hdf5_bytes(group: h5py.Group) -> int:
-    items = group.values()
-    return sum(_hdf5_bytes(each) if isinstance(each, h5py.Group) else each.nbytes for each in items)
+def _hdf5_bytes(group: Any) -> int:
+    """Bytes of all datasets in a group of an HDF5 file, uncompressed."""
+    return sum(each.nbytes if hasattr(each, "nbytes") else _hdf5_bytes(each) for each in group.values())
 
 
 def _files(path: Path) -> list[Path]:
