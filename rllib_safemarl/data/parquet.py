@@ -92,7 +92,7 @@ def decode_chunks(
     for name, tail in column_shapes(metadata).items():
         if name not in table.column_names:
             raise SafeMARLError(f"{where}: the column {name!r} is missing.")
-        flat = _flat(table[name], steps + has_final(name), tail, name, where)
+        flat = flat_column(table[name], steps + has_final(name), tail, name, where)
         if has_final(name):
             is_last = np.zeros(len(flat), bool)
             is_last[np.cumsum(steps + 1) - 1] = True
@@ -111,7 +111,7 @@ def column_shapes(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[int, ...]]
     return {name: tuple(int(size) for size in sizes.split(",") if size) for name, sizes in parts}
 
 
-def _flat(column: Any, moments: NDArray, tail: tuple[int, ...], name: str, where: str) -> NDArray:
+def flat_column(column: Any, moments: NDArray, tail: tuple[int, ...], name: str, where: str) -> NDArray:
     """All numbers of a list column as ``[moments of all chunks, *tail]``."""
     lists = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(lists, pa.ChunkedArray):

@@ -67,7 +67,7 @@ class MultiAgentOfflineData(OfflineData):
             int(seed),
             config.train_batch_size_per_learner,
             max(1, config.num_learners),
-            config.shuffle_windows,
+            self.source.pool_windows(config.shuffle_windows),
         )
         self.position = Position()
         self._shared = ray.put(self.source) if config.num_learners > 0 else self.source

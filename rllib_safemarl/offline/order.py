@@ -25,11 +25,18 @@ class Pool:
 
     Attributes:
         blocks: their indices, in the order in which they are read.
-        windows: permutation of the windows of all of them, counted through in that order.
+        size: windows of all of them.
+        key: seeds the shuffling.
     """
 
     blocks: Index
-    windows: Index
+    size: int
+    key: tuple[int, ...]
+
+    @property
+    def windows(self) -> Index:
+        """Permutation of the windows of all blocks, counted through in that order."""
+        return np.random.default_rng(self.key).permutation(self.size)
 
 
 @dataclass(frozen=True)
@@ -80,8 +87,7 @@ class WindowOrder:
         number = before // self.pool_windows
         for k, pool in enumerate(np.unique(number)):
             blocks = hand[number == pool]
-            generator = np.random.default_rng((self.seed, epoch, learner, k))
-            yield Pool(blocks, generator.permutation(int(self.counts[blocks].sum())))
+            yield Pool(blocks, int(self.counts[blocks].sum()), (self.seed, epoch, learner, k))
 
 
 @dataclass(frozen=True)

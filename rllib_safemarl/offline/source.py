@@ -25,6 +25,8 @@ Prepare = Callable[[Dataset], Dataset]
 ALL = "all"
 BLOCK_WINDOWS = 32
 """Windows in a block of a dataset in memory."""
+POOL_BYTES = 128 << 20
+"""Columns of streamed windows that are shuffled together at most; a learner holds about three times that."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Source:
         dataset: its episodes, if they are in memory.
         row_groups: its K blocks, if they are streamed.
         metadata: of the streamed files' schema.
+        window_bytes: columns of a streamed window's first step, 0 in memory.
     """
 
     schema: Schema
@@ -61,6 +64,7 @@ class Source:
     dataset: Dataset | None = None
     row_groups: Sequence[RowGroup] = ()
     metadata: Mapping[bytes, bytes] = field(default_factory=dict)
+    window_bytes: float = 0.0
 
     @property
     def streamed(self) -> bool:
@@ -73,6 +77,12 @@ class Source:
             rows = self.dataset.rows
             return rows[column].shape[-1] if column in rows else 0
         return parquet.column_shapes(self.metadata).get(column, (0,))[-1]
+
+    def pool_windows(self, wanted: int) -> int:
+        """How many windows to shuffle together: as many as wanted, but no more than memory is meant for."""
+        if not self.window_bytes:
+            return wanted
+        return max(1, min(wanted, int(POOL_BYTES / self.window_bytes)))
 
     def has(self, column: str) -> bool:
         """Whether there is such a row column."""
@@ -175,6 +185,7 @@ def _in_memory(files: Sequence[Path], split: str, prepare: Prepare | None) -> So
 def _streamed(paths: Sequence[Path], split: str, horizon: int) -> Source:
     row_groups: list[RowGroup] = []
     counts: list[int] = []
+    size = 0.0
     metadata: Mapping[bytes, bytes] = {}
     statistics: NormaliserStatistics | None = None
     for path in paths:
@@ -194,16 +205,18 @@ def _streamed(paths: Sequence[Path], split: str, horizon: int) -> Source:
         statistics = (
             manifest["statistics"] if statistics is None else statistics.merge(manifest["statistics"])
         )
+        chosen = _chosen(path, split)
         for file in _files(path):
             metadata = _check_overlap(file, horizon)
-            for group, windows in _row_groups(file, _chosen(path, split)):
+            for group, windows, group_bytes in _row_groups(file, chosen):
                 row_groups.append(group)
                 counts.append(windows)
+                size += group_bytes
     if not counts:
         raise SafeMARLError(f"no episode of {paths[0]} is in the split {split!r}.")
     assert statistics is not None
     schema = shards.read_manifest(paths[0])["schema"]
-    return Source(schema, statistics, np.array(counts), None, row_groups, metadata)
+    return Source(schema, statistics, np.array(counts), None, row_groups, metadata, size / sum(counts))
 
 
 def _check_overlap(file: Path, horizon: int) -> Mapping[bytes, bytes]:
@@ -227,8 +240,8 @@ def _chosen(path: Path, split: str) -> NDArray[np.bool_] | None:
     return codes == SPLITS.index(split)
 
 
-def _row_groups(file: Path, chosen: NDArray[np.bool_] | None) -> list[tuple[RowGroup, int]]:
-    """Row groups of a file with windows to learn from, and their numbers."""
+def _row_groups(file: Path, chosen: NDArray[np.bool_] | None) -> list[tuple[RowGroup, int, float]]:
+    """Row groups of a file with windows to learn from, how many these are, and the bytes of their columns."""
     found = []
     with pq.ParquetFile(file) as opened:
         for number in range(opened.metadata.num_row_groups):
@@ -236,5 +249,6 @@ def _row_groups(file: Path, chosen: NDArray[np.bool_] | None) -> list[tuple[RowG
             episode, own = (places[f"episodes/{name}"].to_numpy() for name in (EPISODE, OWN_STEPS))
             kept = np.arange(len(own)) if chosen is None else np.flatnonzero(chosen[episode])
             if len(kept):
-                found.append((RowGroup(str(file), number, kept), int(own[kept].sum())))
+                share = opened.metadata.row_group(number).total_byte_size * len(kept) / len(own)
+                found.append((RowGroup(str(file), number, kept), int(own[kept].sum()), share))
     return found

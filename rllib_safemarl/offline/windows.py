@@ -23,8 +23,8 @@ class WindowBatch:
     Attributes:
         columns: name → ``[B, H, ...]`` of what happens in a step (actions, rewards, costs, …), and
             ``[B, H + 1, ...]`` of what is seen (observations, positions, neighbours, active, …), the moment
-            after the last step included. Beyond the end of its episode a window repeats its last step and
-            its last moment.
+            after the last step included; ``[B, H, ...]`` of both where that moment is not wanted. Beyond the
+            end of its episode a window repeats its last step and its last moment.
         mask: ``[B, H]`` steps that lie within the episode; the first always does.
     """
 
@@ -38,51 +38,101 @@ class WindowBatch:
         return self.columns[name]
 
 
-class WindowCutter:
-    """Cuts windows that never reach across the end of an episode.
+@dataclass(frozen=True)
+class Pieces:
+    """Whole episodes, or chunks of them, as arrays to cut windows from.
 
-    Args:
-        dataset: whole episodes, or chunks of episodes with an overlap of at least ``horizon - 1`` steps.
-        horizon: H.
-        columns: which to cut; ``None`` takes all.
-
-    Raises:
-        SafeMARLError: there is no such column.
+    Attributes:
+        lengths: ``[E]`` steps of each piece.
+        own: ``[E]`` first steps of each piece in which windows begin; all of them in whole episodes.
+        steps: name → ``[R, ...]`` columns with one row for each step.
+        moments: name → ``[R + E, ...]`` columns with one row more for each piece, what was seen at its end.
     """
 
-    def __init__(self, dataset: Dataset, horizon: int, columns: Sequence[str] | None = None) -> None:
-        self.horizon = horizon
+    lengths: Index
+    own: Index
+    steps: Mapping[str, NDArray]
+    moments: Mapping[str, NDArray]
+
+    @classmethod
+    def of(cls, dataset: Dataset, columns: Sequence[str] | None = None, last_moment: bool = True) -> Pieces:
+        """The episodes or chunks of a dataset.
+
+        Args:
+            dataset: where to take them from.
+            columns: which columns; ``None`` takes all.
+            last_moment: whether windows will hold the moment after their last step; else nothing is copied.
+
+        Raises:
+            SafeMARLError: there is no such column.
+        """
         names = list(dataset.rows) if columns is None else columns
         missing = [name for name in names if name not in dataset.rows]
         if missing:
             raise SafeMARLError(
                 f"the dataset has no column {missing[0]!r}; it has {', '.join(dataset.rows)}."
             )
-        self._steps = {name: dataset.rows[name] for name in names if not has_final(name)}
-        self._moments = {name: dataset.points(name) for name in names if has_final(name)}
-        lengths = dataset.lengths
-        own = dataset.episodes.get(OWN_STEPS, lengths)
-        self.starts: Index = _ranges(dataset.offsets[:-1], own)
-        """``[W]`` first row of every window; there is one for each step of each episode."""
-        self._ends = np.repeat(dataset.offsets[1:], lengths)
-        self._episodes = np.repeat(np.arange(len(lengths)), lengths)
+        seen = [name for name in names if last_moment and has_final(name)]
+        return cls(
+            dataset.lengths,
+            dataset.episodes.get(OWN_STEPS, dataset.lengths),
+            {name: dataset.rows[name] for name in names if name not in seen},
+            {name: dataset.points(name) for name in seen},
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[Pieces]) -> Pieces:
+        """Pieces of several parts, one after another."""
+
+        def joined(columns: Sequence[Mapping[str, NDArray]]) -> dict[str, NDArray]:
+            return {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
+
+        return cls(
+            np.concatenate([part.lengths for part in parts]),
+            np.concatenate([part.own for part in parts]),
+            joined([part.steps for part in parts]),
+            joined([part.moments for part in parts]),
+        )
+
+
+class WindowCutter:
+    """Cuts windows that never reach across the end of an episode.
+
+    Args:
+        pieces: whole episodes, or chunks of episodes with an overlap of at least ``horizon - 1`` steps.
+        horizon: H.
+        last_moment: whether windows hold what is seen after their last step.
+    """
+
+    def __init__(self, pieces: Pieces, horizon: int, last_moment: bool = True) -> None:
+        self.horizon, self.last_moment = horizon, last_moment
+        self._steps, self._moments = pieces.steps, pieces.moments
+        self._ends = np.cumsum(pieces.lengths)
+        # Of the two arrays with a number per row, whole episodes need none but this.
+        self._piece = np.repeat(np.arange(len(self._ends), dtype=np.int32), pieces.lengths)
+        whole = np.array_equal(pieces.own, pieces.lengths)
+        self._starts = None if whole else _ranges(self._ends - pieces.lengths, pieces.own)
+        self._size = int(pieces.own.sum())
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return self._size
 
     def cut(self, windows: Index) -> WindowBatch:
-        """The windows of the given numbers ``[B]``."""
-        first = self.starts[windows]
-        rows = first[:, None] + np.arange(self.horizon)
-        last = self._ends[first][:, None] - 1
-        mask = rows <= last
-        rows = np.minimum(rows, last)
-        # An episode of n steps has n + 1 moments.
-        moments = np.minimum(first[:, None] + np.arange(self.horizon + 1), last + 1)
-        moments += self._episodes[first][:, None]
-        columns = {name: column[rows] for name, column in self._steps.items()}
-        columns |= {name: column[moments] for name, column in self._moments.items()}
-        return WindowBatch(columns, mask)
+        """The windows of the given numbers ``[B]``; there is one for each step of each episode."""
+        first = windows if self._starts is None else self._starts[windows]
+        piece = self._piece[first]
+        left = (self._ends[piece] - first)[:, None]
+        ahead = np.arange(self.horizon)
+        rows = first[:, None] + np.minimum(ahead, left - 1)
+        moments = rows
+        if self.last_moment:
+            moments = first[:, None] + np.minimum(np.arange(self.horizon + 1), left)
+        # A piece of n steps has n + 1 moments.
+        moments = moments + piece[:, None]
+        # take() copies whole rows without holding the interpreter; indexing does neither.
+        columns = {name: column.take(rows, 0) for name, column in self._steps.items()}
+        columns |= {name: column.take(moments, 0) for name, column in self._moments.items()}
+        return WindowBatch(columns, ahead < left)
 
 
 def _ranges(begin: Index, count: Index) -> Index:

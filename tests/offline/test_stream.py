@@ -1,5 +1,7 @@
 """Batches from memory and from Ray Data: every window once an epoch, and exactly resumable."""
 
+import shutil
+import threading
 from itertools import islice
 
 import numpy as np
@@ -41,6 +43,7 @@ def streams():
     yield make
     for stream in opened:
         stream.close()
+    assert not [t for t in threading.enumerate() if t.name in ("windows", "pools")], "threads end"
 
 
 def windows_of(batches):
@@ -114,6 +117,56 @@ def test_what_cannot_be_opened_is_refused(folder, tmp_path):
     single = write_dataset(numbered([4, 4]), tmp_path / "one.h5")
     with pytest.raises(SafeMARLError, match="one file: write a folder of shards"):
         open_source(str(single), in_memory_bytes=10)
+
+
+def test_one_execution_of_ray_data_serves_several_epochs_or_one_alike(
+    ray_cluster, folder, streams, monkeypatch
+):
+    source = open_source(str(folder), in_memory_bytes=0, horizon=3)
+    found = []
+    for blocks in (1, len(source.counts) + 1):
+        monkeypatch.setattr("rllib_safemarl.offline.stream.EXECUTION_BLOCKS", blocks)
+        order, (stream,) = streams(source)
+        found.append(windows_of(stream.take(Position(0, 2), 3 * order.batches_per_epoch(0))))
+        stream.close()
+    assert found[0] == found[1]
+
+
+def test_columns_and_moments_that_are_not_wanted_are_not_read(ray_cluster, folder):
+    source = open_source(str(folder), in_memory_bytes=0, horizon=2)
+    order = WindowOrder(source.counts, 7, 4, pool_windows=40)
+    batches = []
+    for last_moment in (True, False):
+        stream = WindowStream(source, order, 0, 2, ["observations/robot", "active"], last_moment)
+        batches.append(next(iter(stream.take(Position(), 1))))
+        stream.close()
+    whole, short = batches
+    assert set(whole.columns) == {"observations/robot", "active"}
+    assert whole["observations/robot"].shape[:2] == (4, 3) and short["active"].shape == (4, 2, 2)
+    seen = short["observations/robot"]
+    np.testing.assert_array_equal(seen[short.mask], whole["observations/robot"][:, :2][whole.mask])
+
+
+def test_pools_are_no_larger_than_memory_is_meant_for(folder, monkeypatch):
+    source = open_source(str(folder), in_memory_bytes=0)
+    # A chunk's observations, actions, rewards, costs, … of two agents: some tens of bytes a window.
+    assert 60 < source.window_bytes < 400
+    monkeypatch.setattr("rllib_safemarl.offline.source.POOL_BYTES", 10.5 * source.window_bytes)
+    assert source.pool_windows(1000) == 10 and source.pool_windows(7) == 7
+    assert open_source(str(folder)).pool_windows(1000) == 1000
+
+
+def test_a_shard_damaged_while_it_is_learned_from_is_named(ray_cluster, folder, tmp_path, streams):
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    source = open_source(str(damaged), in_memory_bytes=0)
+    order, (stream,) = streams(source, horizon=1)
+    file = damaged / "shard-00001.parquet"
+    content = bytearray(file.read_bytes())
+    content[4 : len(content) // 2] = bytes(len(content) // 2 - 4)
+    file.write_bytes(content)
+    with pytest.raises(SafeMARLError, match=r"shard-00001\.parquet cannot be read") as caught:
+        list(stream.take(Position(), order.batches_per_epoch(0)))
+    assert "\n" not in str(caught.value)
 
 
 def test_an_error_while_reading_reaches_the_learner(folder, streams):

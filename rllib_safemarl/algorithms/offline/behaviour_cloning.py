@@ -25,6 +25,8 @@ LOSS = "total_loss"
 class BehaviourCloningLearner(OfflineLearner):
     """One Adam step per policy and batch on the mean negative log-likelihood of the acting agents."""
 
+    last_moment = False
+
     def build(self) -> None:
         """Build the policies."""
         if self._is_built:

@@ -28,7 +28,12 @@ class OfflineLearner(TeamLearner):
     """Learns from :class:`Portion` after portion of a dataset.
 
     A subclass says what one batch of windows teaches in :meth:`learn`.
+
+    Attributes:
+        last_moment: whether windows hold what is seen after their last step.
     """
+
+    last_moment = True
 
     def build(self) -> None:
         """Build the policies; the dataset is opened with the first portion."""
@@ -101,7 +106,9 @@ class OfflineLearner(TeamLearner):
                         f"views of {self.config.policy_radius:g} hops need the column {column!r}, which the "
                         "dataset lacks: set kappa: 0, give agent_graph, or record it anew."
                     )
-            self._stream = WindowStream(source, portion.order, portion.learner, self.config.horizon, columns)
+            self._stream = WindowStream(
+                source, portion.order, portion.learner, self.config.horizon, columns, self.last_moment
+            )
         return self._stream
 
     # Windows as policies see them; the steps of all windows are rows.
@@ -110,7 +117,7 @@ class OfflineLearner(TeamLearner):
         """Views of all agents at every step: kind → ``[B * H, A_kind, V]``."""
 
         def now(column: str) -> NDArray:
-            values = windows[column][:, :-1]
+            values = windows[column][:, : self.config.horizon]
             return values.reshape(-1, *values.shape[2:])
 
         values = {name: now(f"observations/{kind}") for name, kind in self._recorded.items()}
@@ -126,6 +133,6 @@ class OfflineLearner(TeamLearner):
 
     def acting(self, windows: WindowBatch, group: Group) -> Tensor:
         """Which of a policy's agents acted in a step of their episode: ``[B * H, G]``, 1 or 0."""
-        active = windows["active"][:, :-1][..., group.agents] & windows.mask[..., None]
+        active = windows["active"][:, : self.config.horizon, group.agents] & windows.mask[..., None]
         rows = active.reshape(-1, len(group.agents)).astype(np.float32)
         return torch.from_numpy(rows).to(self._device)
