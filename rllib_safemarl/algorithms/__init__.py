@@ -17,10 +17,11 @@ from rllib_safemarl.algorithms.constrained.presets import (
     ScalMAPPOL,
     ScalMAPPOLConfig,
 )
+from rllib_safemarl.algorithms.diffusion_cbf.config import DiffusionCBF, DiffusionCBFConfig
 from rllib_safemarl.algorithms.offline.behaviour_cloning import MABC, MABCConfig, MABCSafe, MABCSafeConfig
 from rllib_safemarl.rollout.multi_agent_env import register_environments
 
-ALGORITHMS: dict[str, type] = {**PRESETS, "MABC": MABC, "MABC_SAFE": MABCSafe}
+ALGORITHMS: dict[str, type] = {**PRESETS, "MABC": MABC, "MABC_SAFE": MABCSafe, "DIFFUSION_CBF": DiffusionCBF}
 """Name → Algorithm class of everything this package offers."""
 
 
@@ -42,6 +43,8 @@ __all__ = [
     "MAPPOL",
     "ConstrainedConfig",
     "ConstrainedPolicyOptimization",
+    "DiffusionCBF",
+    "DiffusionCBFConfig",
     "HAPPOConfig",
     "IPPOConfig",
     "MABCConfig",

@@ -114,11 +114,15 @@ class ViewBuilder:
         alive: NDArray[np.bool_],
         positions: Array | None = None,
         edges: NDArray[np.int32] | None = None,
+        near: Neighbours | None = None,
     ) -> dict[str, Array]:
-        """Views kind → ``[..., A_kind, layout.size]`` from columns with any leading axes."""
+        """Views kind → ``[..., A_kind, layout.size]`` from columns with any leading axes.
+
+        ``near`` goes before the neighbours of ``edges``, for views that follow the same agents over time.
+        """
         if self.slots == 0:
             return dict(values)
-        near = self.neighbours(edges)
+        near = self.neighbours(edges) if near is None else near
         joint = self._joint(values)
         kinds = self._kind_of if len(self._agents) > 1 else None
         return {

@@ -57,10 +57,15 @@ class OfflineConfig(ColumnarConfig):
         self.offline_data_class = MultiAgentOfflineData
 
     def training(
-        self, *, kappa: float = NotProvided, policy_hops: float | None = NotProvided, **rllib: Any
+        self,
+        *,
+        kappa: float = NotProvided,
+        policy_hops: float | None = NotProvided,
+        max_neighbours: int = NotProvided,
+        **rllib: Any,
     ) -> Any:
         """RLlib's ``training()``, and our settings as in this class's ``settings``."""
-        self._set(kappa=kappa, policy_hops=policy_hops)
+        self._set(kappa=kappa, policy_hops=policy_hops, max_neighbours=max_neighbours)
         return self._call(super().training, (), rllib, "training")
 
     def offline_data(

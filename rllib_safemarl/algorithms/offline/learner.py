@@ -34,6 +34,8 @@ class OfflineLearner(TeamLearner):
     """
 
     last_moment = True
+    extra_columns: tuple[str, ...] = ()
+    """Columns to cut beside those that views and actions are made of."""
 
     def build(self) -> None:
         """Build the policies; the dataset is opened with the first portion."""
@@ -74,6 +76,9 @@ class OfflineLearner(TeamLearner):
         self.after_gradient_based_update(timesteps=timesteps or {})
         return self.metrics.reduce()
 
+    def prepare(self, source: Source) -> None:
+        """Look at the dataset before the first batch."""
+
     @abstractmethod
     def learn(self, windows: WindowBatch) -> None:
         """Take one step of every policy."""
@@ -100,6 +105,8 @@ class OfflineLearner(TeamLearner):
             graph = self.team.graph
             moving = graph is not None and graph.moving and not np.isinf(self.config.policy_radius)
             columns = needed_columns(self.team, source.schema, self._policy_views.slots > 0, moving)
+            columns += self.extra_columns
+            self.prepare(source)
             for column in columns:
                 if not source.has(column):
                     raise SafeMARLError(

@@ -1,0 +1,1 @@
+"""Planning with diffusion models and control barrier functions, learnt from data alone."""

@@ -1,0 +1,77 @@
+"""The stages one after another on a tiny crossing dataset; a restored run goes on bit for bit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rllib_safemarl.algorithms import DiffusionCBFConfig
+from rllib_safemarl.data import read_dataset, write_dataset
+from rllib_safemarl.errors import SafeMARLError
+
+SHIPPED = Path(__file__).parents[3] / "tuned_configs" / "offline" / "data" / "crossing.h5"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Sixty episodes of the shipped dataset, of all its splits."""
+    dataset = read_dataset(SHIPPED).select(np.arange(0, 600, 10))
+    return str(write_dataset(dataset, tmp_path_factory.mktemp("data") / "few.h5"))
+
+
+def config(data):
+    return (
+        DiffusionCBFConfig()
+        .environment("safemarl/crossing")
+        .offline_data(input_=data, dataset_num_iters_per_learner=4)
+        .training(
+            barrier_batches=4,
+            critic_batches=4,
+            train_batch_size_per_learner=16,
+            max_neighbours=3,
+            plan_horizon=4,
+            n_plans=2,
+            denoiser_settings={"width": 16, "layers": 1},
+        )
+        .multi_agent(policies={"robot"}, policy_mapping_fn=lambda agent, *_, **__: "robot")
+        .rl_module(model_config={"fcnet_hiddens": [16]})
+        .evaluation(
+            evaluation_interval=3,
+            evaluation_duration=2,
+            evaluation_config={"num_envs_per_env_runner": 2, "explore": False},
+        )
+        .debugging(seed=0)
+    )
+
+
+def test_stages_follow_each_other_and_a_restored_run_is_the_same(ray_cluster, data, tmp_path):
+    algorithm = config(data).build_algo()
+    first = algorithm.train()["learners"]["robot"]
+    assert {"barrier_loss", "future_margin_loss", "danger_right"} <= set(first)
+    path = algorithm.save_to_path(str(tmp_path / "barrier"))
+    second = algorithm.train()["learners"]["robot"]
+    third = algorithm.train()
+    assert np.isfinite([second["value_loss"], second["q_loss"]]).all()
+    plans = third["learners"]["robot"]
+    assert np.isfinite([plans[f"{name}_loss"] for name in ("diffusion", "inverse", "model")]).all()
+    assert third["evaluation"]["env_runners"]["num_episodes"] == 2
+
+    restored = config(data).build_algo()
+    restored.restore_from_path(path)
+    assert restored.train()["learners"]["robot"]["q_loss"] == second["q_loss"]
+    again = restored.train()
+    assert again["learners"]["robot"]["diffusion_loss"] == plans["diffusion_loss"]
+    figures = [r["evaluation"]["env_runners"]["episode_team_return_mean"] for r in (third, again)]
+    assert figures[0] == figures[1]
+    for each in (algorithm, restored):
+        each.stop()
+
+
+def test_what_the_barrier_cannot_be_learnt_from_is_refused(ray_cluster, data, tmp_path):
+    with pytest.raises(SafeMARLError, match="0 < alpha"):
+        algorithm = config(data).training(alpha=20.0).build_algo()
+        algorithm.train()
+    with pytest.raises(SafeMARLError, match=r"beta=1\.0 does not fit"):
+        config(data).training(beta=1.0)
+    with pytest.raises(SafeMARLError, match=r"no setting 'betta'.*Did you mean 'beta'"):
+        config(data).training(betta=0.5)
