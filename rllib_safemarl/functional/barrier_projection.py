@@ -62,7 +62,6 @@ def project_to_half_space(
     away = torch.where(gradient > 0.0, low, high)
     first = torch.where(moves, (away - actions) / safe, 0.0).clamp_min(0.0)
     last = torch.where(moves, (towards - actions) / safe, 0.0).clamp_min(0.0)
-    last = torch.maximum(first, last)
     knots = torch.cat([first, last], -1)
     knots = torch.where(knots.isfinite(), knots, 0.0).sort(-1).values
     gain = (

@@ -112,8 +112,8 @@ class SetEncoder(nn.Module):
         codes = self.neighbour(pairs)
         count = taken.sum(-2).clamp_min(1)
         if self.pooling == "attention":
-            weights = torch.where(taken, self.weigh(codes), -1e9).softmax(-2)
-            return (torch.where(taken, weights, 0.0) * codes).sum(-2)
+            weights = torch.where(taken, self.weigh(codes).float(), -1e9).softmax(-2)
+            return (torch.where(taken, weights, 0.0).to(codes.dtype) * codes).sum(-2)
         mean = torch.where(taken, codes, 0.0).sum(-2) / count
         if not codes.shape[-2]:
             return torch.cat([mean, mean], -1)

@@ -76,7 +76,7 @@ def test_batches_without_a_set_have_finite_losses_and_gradients():
     loss = barrier_loss(h, torch.tensor([math.nan]), none, none, none, 0.1, 1.0, 0.1)
     loss.total().backward()
     assert float(loss.total().detach()) == 0.0 and h.grad.tolist() == [0.0]
-    assert math.isinf(barrier_satisfaction(h.detach(), h, none, none, none, (1.0, 0.1)))
+    assert math.isinf(barrier_satisfaction(h.detach(), h.detach(), none, none, none, (1.0, 0.1)))
 
 
 def test_margin_regression_looks_ahead_within_bounds():

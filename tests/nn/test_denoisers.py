@@ -80,6 +80,12 @@ def test_step_context_and_every_moment_matter(name):
     assert (gradient.abs().amax(-1) > 0).all(), "the first moment must see all others"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_order_of_moments_matters(name):
+    network, (x, steps, y) = _make(name), _inputs()
+    assert not torch.allclose(network(x.flip(1), steps, y).flip(1), network(x, steps, y), atol=1e-3)
+
+
 @pytest.mark.parametrize("name", ["transformer", "unet"])
 def test_agents_attend_to_each_other_and_only_then(name):
     x = torch.randn(2, 4, 6, 5, generator=torch.Generator().manual_seed(0))

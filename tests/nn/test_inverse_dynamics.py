@@ -87,3 +87,14 @@ def test_actions_as_vectors():
     assert encode_actions(real, ()) is real
     assert encode_actions(torch.tensor([2, 0]), (3,), single=True).tolist() == [[0, 0, 1], [1, 0, 0]]
     assert encode_actions(torch.tensor([[1, 2]]), (2, 3)).tolist() == [[0, 1, 0, 0, 1]]
+
+
+def test_changes_are_seen_in_their_own_units():
+    network = InverseDynamics(2, 1, hiddens=(8,))
+    x, change = torch.randn(2, 6, 2).unbind()
+    expected = network(x, x + change)
+    network.set_change_scale(torch.tensor([0.01, 0.0]))
+    # The second feature never changes in the data; its scale stays 1.
+    torch.testing.assert_close(
+        network(x, x + change * torch.tensor([0.01, 1.0])), expected, rtol=1e-3, atol=1e-4
+    )
