@@ -16,8 +16,6 @@ from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.offline.source import RowGroup
 from rllib_safemarl.offline.windows import Pieces
 
-READ_AHEAD_BYTES = 256 << 20
-"""What Ray Data may hold in its object store for one learner; by default it takes half of the store."""
 _OWN_STEPS = f"episodes/{OWN_STEPS}"
 
 
@@ -35,7 +33,6 @@ def read_row_groups(
         SafeMARLError: a file is damaged.
     """
     import ray.data
-    from ray.data import ExecutionResources
 
     names = list(column_shapes(metadata)) if columns is None else list(columns)
     items = [{"file": g.file, "number": g.number, "chunks": g.chunks.tobytes()} for g in groups]
@@ -45,7 +42,6 @@ def read_row_groups(
     )
     context = dataset.context
     context.execution_options.preserve_order = True
-    context.execution_options.resource_limits = ExecutionResources(object_store_memory=READ_AHEAD_BYTES)
     context.enable_progress_bars = context.print_on_execution_start = False
     context.raise_original_map_exception = True
     try:

@@ -15,8 +15,12 @@ from rllib_safemarl.offline.windows import Pieces, WindowBatch, WindowCutter
 
 PREPARED = 4
 """Batches that wait at most for the learner."""
-EXECUTION_BLOCKS = 256
-"""Ray Data takes seconds to start: one of its executions reads at least so many blocks, of several epochs."""
+EXECUTION_BYTES, EXECUTION_BLOCKS = 256 << 20, 64
+"""Columns and blocks that one execution of Ray Data reads at most, though at least a pool.
+
+They lie in the object store until they are cut. An execution without end would be held back by Ray Data's
+limits, and that it does by asking again and again, in this process, whether it may go on.
+"""
 
 Windows = tuple[WindowCutter, Index]
 """What to cut from, and which windows."""
@@ -116,12 +120,16 @@ class WindowStream:
 
     def _blocks(self, position: Position) -> Generator[Pieces, None, None]:
         """All blocks of the pools from a position on, without end."""
-        groups: list[RowGroup] = []
+        source, groups, size = self._source, list[RowGroup](), 0.0
         for epoch, done in _epochs(position):
-            groups += [self._source.row_groups[b] for pool, _ in self._plan(epoch, done) for b in pool.blocks]
-            if len(groups) >= EXECUTION_BLOCKS:
-                yield from read_row_groups(groups, self._source.metadata, self._columns)
-                groups = []
+            for pool, _ in self._plan(epoch, done):
+                pool_bytes = pool.size * source.window_bytes
+                full = size + pool_bytes > EXECUTION_BYTES or len(groups) >= EXECUTION_BLOCKS
+                if groups and full:
+                    yield from read_row_groups(groups, source.metadata, self._columns)
+                    groups, size = [], 0.0
+                groups += [source.row_groups[block] for block in pool.blocks]
+                size += pool_bytes
 
 
 def _epochs(position: Position) -> Iterator[tuple[int, int]]:

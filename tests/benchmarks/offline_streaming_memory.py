@@ -62,7 +62,7 @@ class MemoryWatch(threading.Thread):
 
 
 def memory() -> Counter[str]:
-    """Bytes by process name, and of the object store."""
+    """Bytes by process name, and of the object store; once Ray is imported, which brings psutil."""
     import psutil
 
     this = psutil.Process()

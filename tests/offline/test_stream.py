@@ -124,7 +124,7 @@ def test_one_execution_of_ray_data_serves_several_epochs_or_one_alike(
 ):
     source = open_source(str(folder), in_memory_bytes=0, horizon=3)
     found = []
-    for blocks in (1, len(source.counts) + 1):
+    for blocks in (1, 3 * len(source.counts)):
         monkeypatch.setattr("rllib_safemarl.offline.stream.EXECUTION_BLOCKS", blocks)
         order, (stream,) = streams(source)
         found.append(windows_of(stream.take(Position(0, 2), 3 * order.batches_per_epoch(0))))
