@@ -133,6 +133,8 @@ class ColumnarConfig(AlgorithmConfig):
         self._call(lambda **_: None, (), values.get("multiagent", {}), "multi_agent")
         if "model_config" in values:
             self.rl_module(model_config=values.pop("model_config"))
+        if "policies" in values:
+            self.multi_agent(policies=values.pop("policies"))
         for name in self.settings.keys() & values.keys():
             self._set(**{name: values.pop(name)})
         return super().update_from_dict(values)
@@ -163,14 +165,16 @@ class ColumnarConfig(AlgorithmConfig):
     def policy_mapping(self) -> Callable[..., str] | None:
         """A user's mapping from agents to policies, or ``None`` for ours.
 
-        Policies without a mapping are those of the agents of the same names.
+        Of policies without a mapping a single one is every agent's; several are those of the agents of the
+        same names.
         """
         default = AlgorithmConfig.DEFAULT_POLICY_MAPPING_FN
         if self.policy_mapping_fn not in (None, default):
             return self.policy_mapping_fn
         if self.has_default_policies:
             return None
-        return lambda agent, *_, **__: str(agent)
+        (only, *others) = self.policies
+        return lambda agent, *_, **__: str(agent) if others else str(only)
 
     @property
     def has_own_modules(self) -> bool:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import math
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from rllib_safemarl.cli.paths import newest_checkpoint
 from rllib_safemarl.errors import SafeMARLError
 
 ENV_RUNNERS = "env_runners"
-_CLASS_FILE = "class_and_ctor_args.pkl"
 
 
 @click.command()
@@ -70,22 +68,17 @@ def evaluate(checkpoint: str, **options: Any) -> None:
 
 
 def _evaluate_quietly(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Start Ray, evaluate, stop Ray."""
-    from rllib_safemarl.cli.ray_session import import_ray, start_ray
+    """Evaluate, without RLlib's messages and with errors of one line."""
+    from rllib_safemarl.cli.ray_session import import_ray
 
     import_ray(quiet=not options["log_info"])
-    import ray
-
     from rllib_safemarl.cli.failures import one_line
     from rllib_safemarl.cli.python_files import load_python
 
     if options["file"]:
         load_python(options["file"])
-    algorithm, config = read_checkpoint(folder, options["run"])
-    _configure(config, options)
     try:
-        start_ray(TrainFlags(log_info=options["log_info"]))
-        return _run(algorithm, config, folder)
+        return _run(folder, options)
     except SafeMARLError:
         raise
     except Exception as error:
@@ -93,35 +86,10 @@ def _evaluate_quietly(folder: Path, options: Mapping[str, Any]) -> dict[str, Any
         if "size mismatch" in reason:
             reason = "the environment's agents or spaces are not those that the policies were trained on"
         raise SafeMARLError(f"evaluation failed: {reason}") from error
-    finally:
-        ray.shutdown()
 
 
-def read_checkpoint(folder: Path, run: str | None) -> tuple[Any, Any]:
-    """The algorithm's class and its config, which can be changed."""
-    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
-
-    from rllib_safemarl.cli.checking import algorithm_class
-
-    try:
-        with (folder / _CLASS_FILE).open("rb") as file:
-            stored = pickle.load(file)
-        config = stored["ctor_args_and_kwargs"][0][0]
-        if not isinstance(config, AlgorithmConfig):
-            config = AlgorithmConfig.from_state(config)
-    except Exception as error:
-        raise SafeMARLError(
-            f"{folder} cannot be read, perhaps it is cut off or of another version: "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    algorithm = stored["class"]
-    if run is not None and algorithm_class(run) is not algorithm:
-        raise SafeMARLError(f"{folder} holds {algorithm.__name__}, not {run}.")
-    return algorithm, config.copy(copy_frozen=False)
-
-
-def _configure(config: Any, options: Mapping[str, Any]) -> None:
-    """Evaluate in this process, under the overrides."""
+def _changes(config: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Config keys that only hold in this evaluation."""
     from rllib_safemarl.cli.checking import check_env
 
     changes: dict[str, Any] = {"env_config": dict(config.env_config)}
@@ -132,35 +100,71 @@ def _configure(config: Any, options: Mapping[str, Any]) -> None:
     if options["env"]:
         changes["env"] = options["env"]
     check_env(changes.get("env", config.env))
-    unit = "timesteps" if options["steps"] else "episodes"
-    config.update_from_dict(
-        {
-            "num_env_runners": 0,
-            "num_learners": 0,
-            "evaluation_interval": 1,
-            "evaluation_num_env_runners": 0,
-            "evaluation_parallel_to_training": False,
-            "evaluation_duration": options["steps"] or options["episodes"] or 10,
-            "evaluation_duration_unit": unit,
-            "evaluation_config": {**changes, "explore": options["explore"], "seed": options["seed"]},
-        }
-    )
-    config.validate()
+    return {**changes, "explore": options["explore"], "seed": options["seed"]}
 
 
-def _run(algorithm: Any, config: Any, folder: Path) -> dict[str, Any]:
+def _run(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """The results of one evaluation, as plain numbers."""
-    built = algorithm(config)
-    try:
-        built.restore_from_path(str(folder))
-        results = plain(built.evaluate())
-    finally:
-        built.stop()
-        # Ray gives every algorithm a folder for logs of which there are none.
-        with contextlib.suppress(OSError):
-            os.rmdir(built.logdir)
+    from rllib_safemarl.algorithms.columnar_config import ColumnarConfig
+    from rllib_safemarl.cli.checking import algorithm_class
+    from rllib_safemarl.evaluation.trained import read_config, set_evaluation
+
+    algorithm, config = read_config(folder)
+    if options["run"] is not None and algorithm_class(options["run"]) is not algorithm:
+        raise SafeMARLError(f"{folder} holds {algorithm.__name__}, not {options['run']}.")
+    changes = _changes(config, options)
+    unit = "timesteps" if options["steps"] else "episodes"
+    duration = options["steps"] or options["episodes"] or 10
+    if isinstance(config, ColumnarConfig):
+        results = plain(_run_ours(folder, changes, duration, unit))
+    else:
+        set_evaluation(config, changes, duration, unit)
+        results = plain(_run_rllibs(algorithm, config, folder, TrainFlags(log_info=options["log_info"])))
     results["cost_limit"] = plain(getattr(config, "cost_limit", None))
     return results
+
+
+def _run_ours(folder: Path, changes: Mapping[str, Any], duration: int, unit: str) -> dict[str, Any]:
+    """Only the policies act, so that the environment may be one that they never saw."""
+    from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
+
+    from rllib_safemarl.algorithms.results import complete_results
+    from rllib_safemarl.evaluation.trained import TrainedTeam
+
+    runner = TrainedTeam.read(folder).runner(changes, duration, unit)
+    try:
+        count: dict[str, Any] = {f"num_{unit}": duration}
+        runner.sample(**count)
+        metrics = MetricsLogger(root=True)
+        metrics.aggregate([runner.get_metrics()], key=ENV_RUNNERS)
+        results = metrics.peek(latest_merged_only=True)
+        limits = None if runner.config.cost_limit is None else runner.config.limits(runner.team)
+        assert runner.team is not None
+        complete_results(results, limits, runner.team)
+    finally:
+        runner.stop()
+    return results
+
+
+def _run_rllibs(algorithm: Any, config: Any, folder: Path, flags: TrainFlags) -> dict[str, Any]:
+    """An algorithm of RLlib's is built as it was, and evaluates itself."""
+    import ray
+
+    from rllib_safemarl.cli.ray_session import start_ray
+
+    try:
+        start_ray(flags)
+        built = algorithm(config)
+        try:
+            built.restore_from_path(str(folder))
+            return dict(built.evaluate())
+        finally:
+            built.stop()
+            # Ray gives every algorithm a folder for logs of which there are none.
+            with contextlib.suppress(OSError):
+                os.rmdir(built.logdir)
+    finally:
+        ray.shutdown()
 
 
 def table(results: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -62,10 +62,10 @@ def _environment(folder: Path, assignments: tuple[str, ...]) -> Any:
     from ray.tune.registry import ENV_CREATOR, _global_registry
 
     from rllib_safemarl.cli.checking import check_env
-    from rllib_safemarl.cli.evaluate import read_checkpoint
+    from rllib_safemarl.evaluation.trained import read_config
     from rllib_safemarl.rollout.make_env import make_vector_env
 
-    _, config = read_checkpoint(folder, None)
+    _, config = read_config(folder)
     changes: dict[str, Any] = {"env_config": dict(config.env_config)}
     set_dotted(changes, assignments)
     name = changes.get("env", config.env)

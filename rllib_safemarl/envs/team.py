@@ -36,6 +36,8 @@ class Team:
         graph: the agent graph, a user's own before the environment's, or ``None``.
         position_size: length of a position, 0 for none.
         policy_ids: ``[A]`` policy of each agent.
+        slots: neighbour slots of the policies' views, where another team trained them; else ``None``, and
+            views have as many as this team's graph calls for.
     """
 
     agents: tuple[Any, ...]
@@ -45,6 +47,7 @@ class Team:
     graph: AgentGraph | None
     position_size: int
     policy_ids: tuple[str, ...]
+    slots: int | None = None
 
     @property
     def spaces(self) -> tuple[spaces.Dict, spaces.Dict]:
@@ -243,4 +246,5 @@ def make_views(team: Team, kappa: float, max_neighbours: int) -> ViewBuilder:
         graph.hops,
         graph.degree,
         team.position_size,
+        team.slots,
     )

@@ -119,6 +119,28 @@ def moving_neighbours(edges: NDArray[np.int32], kappa: float, max_neighbours: in
     return _expand(edges, int(kappa), max_neighbours)
 
 
+def nearest_edges(edges: NDArray[np.int32], positions: NDArray[np.floating], count: int) -> NDArray[np.int32]:
+    """The nearest of every agent's 1-hop neighbours, still in rising order.
+
+    Args:
+        edges: ``[..., A, E]`` neighbours in rising order, ``-1`` for none.
+        positions: ``[..., A, P]`` of all agents.
+        count: how many to keep, at most E.
+
+    Returns:
+        ``[..., A, count]``, ``-1`` for none; of equally near ones the first.
+    """
+    pairs = np.maximum(edges, 0)[..., None]
+    ends = np.take_along_axis(positions[..., None, :, :], pairs, -2)
+    squared = np.square(ends - positions[..., :, None, :]).sum(-1)
+    squared[edges < 0] = np.inf
+    nearest = np.sort(np.argsort(squared, -1, kind="stable")[..., :count], -1)
+    kept = np.take_along_axis(edges, nearest, -1)
+    # Empty places may lie between those that are kept.
+    order = np.argsort(kept < 0, -1, kind="stable")
+    return np.asarray(np.take_along_axis(kept, order, -1))
+
+
 def _expand(edges: NDArray[np.int32], kappa: int, max_neighbours: int) -> Neighbours:
     """Neighbours of neighbours, κ times; at each hop every agent keeps its first K."""
     *batch, num_agents, _ = edges.shape

@@ -18,6 +18,7 @@ from rllib_safemarl.functional.neighbourhoods import (
     Neighbours,
     complete_hops,
     moving_neighbours,
+    nearest_edges,
     static_neighbours,
 )
 
@@ -64,6 +65,8 @@ class ViewBuilder:
         hops: ``[A, A]`` hop distances of a static graph, or ``None`` where edges move.
         degree: E of a moving graph's edges ``[..., A, E]``.
         position_size: length of a position, 0 for none.
+        slots: K, where it is not to follow from the graph. Too few for a moving graph's edges, they hold the
+            nearest by position; too few for a static graph's, the first by (hops, agent index).
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class ViewBuilder:
         hops: NDArray[np.int16] | None = None,
         degree: int = 0,
         position_size: int = 0,
+        slots: int | None = None,
     ) -> None:
         num_agents = sum(len(agents) for agents, _ in kinds.values())
         self.kappa = kappa
@@ -88,6 +92,12 @@ class ViewBuilder:
         else:
             reach = degree if kappa == 1 else num_agents - 1
             self.slots = min(max_neighbours, reach)
+        needed, self.slots = self.slots, self.slots if slots is None else slots
+        self._choose_nearest = (
+            self._table is None and kappa == 1 and position_size > 0 and self.slots < needed
+        )
+        if self._table is not None and self.slots < needed:
+            self._table = Neighbours(self._table.index[:, : self.slots], self._table.hops[:, : self.slots])
         self.layouts = {
             name: ViewLayout(size, self.slots, self._joint_size, position_size, len(kinds))
             for name, (_, size) in kinds.items()
@@ -122,6 +132,8 @@ class ViewBuilder:
         """
         if self.slots == 0:
             return dict(values)
+        if self._choose_nearest and near is None and edges is not None and positions is not None:
+            edges = nearest_edges(edges, positions, self.slots)
         near = self.neighbours(edges) if near is None else near
         joint = self._joint(values)
         kinds = self._kind_of if len(self._agents) > 1 else None

@@ -73,7 +73,7 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
         self.env: VectorEnv = make_vector_env(
             self._env_creator, self.config, self._env_context(), self.config.num_envs_per_env_runner
         )
-        self.team = describe_team(self.env, self.config.policy_mapping, self.config.agent_graph)
+        self.team = self.describe_team()
         self.config.check_team(self.team)
         self._collector = None
         if self.module is not None:
@@ -85,6 +85,10 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
             env=self.env,
             env_context=self._env_context(),
         )
+
+    def describe_team(self) -> Team:
+        """The team of the environment."""
+        return describe_team(self.env, self.config.policy_mapping, self.config.agent_graph)
 
     def make_module(self) -> None:
         """Build the inference-only modules, the views and the acting side."""
@@ -115,12 +119,7 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
         self._hooks = EpisodeHooks(
             self._callbacks,
             self.team,
-            {
-                "env_runner": self,
-                "metrics_logger": self.metrics,
-                "env": self.env,
-                "rl_module": self.module,
-            },
+            {"env_runner": self, "metrics_logger": self.metrics, "env": self.env, "rl_module": self.module},
         )
         if self.env is not None:
             first_copy = max(0, self.worker_index - 1) * self.env.num_copies

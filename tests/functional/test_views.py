@@ -84,3 +84,26 @@ def test_infinite_radius_sees_everyone_on_any_graph():
 def test_layout_sizes_by_hand():
     assert ViewLayout(6, 3, 6, 2).size == 6 + 3 * (6 + 2 + 2)
     assert ViewLayout(4, 2, 9, 0, 3).slot_size == 9 + 2 + 3
+
+
+def test_too_few_slots_hold_the_nearest_of_a_moving_graph():
+    kinds = {"robot": (np.arange(4), 1)}
+    views = ViewBuilder(kinds, 1, 8, None, degree=3, position_size=1, slots=2)
+    positions = np.array([[[0.0], [3.0], [1.0], [-2.0]]], np.float32)
+    edges = np.array([[[1, 2, 3], [0, 2, EMPTY], [EMPTY] * 3, [0, EMPTY, EMPTY]]], np.int32)
+    built = views({"robot": _columns(1, 4, 1)}, np.ones((1, 4), bool), positions, edges)["robot"]
+    assert views.slots == 2
+    # A slot is [observation, relative position, present, hops / (1 + hops)]; in rising order of agents.
+    assert built[0, 0].tolist() == [1, 3, 1, 1, 0.5, 4, -2, 1, 0.5]
+    assert built[0, 1].tolist() == [2, 1, -3, 1, 0.5, 3, -2, 1, 0.5]
+    assert built[0, 2].tolist() == [3, *[0] * 8]
+    assert built[0, 3].tolist() == [4, 1, 2, 1, 0.5, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("slots", [1, 5])
+def test_slots_of_a_static_graph_may_be_given(slots):
+    views = ViewBuilder({"robot": (np.arange(3), 1)}, 1, 8, complete_hops(3), slots=slots)
+    built = views({"robot": _columns(1, 3, 1)}, np.ones((1, 3), bool))["robot"]
+    assert built.shape == (1, 3, 1 + 3 * slots)
+    assert built[0, 1, :4].tolist() == [2, 1, 1, 0.5]
+    assert built[0, 1, 7:].tolist() == [0.0] * (3 * slots - 6 if slots > 2 else 0)

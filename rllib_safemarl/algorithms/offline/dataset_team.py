@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gymnasium import spaces
-
 from rllib_safemarl.data.schema import Schema
-from rllib_safemarl.envs.spaces import flat_space
 from rllib_safemarl.envs.team import Team, team_of
+from rllib_safemarl.envs.unseen import action_signature
 from rllib_safemarl.envs.vector import AgentGraph, Kind
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.offline.source import Source
@@ -65,7 +63,7 @@ def check_same_team(team: Team, source: Source) -> None:
                 f"agent {ours[kind.agents[0]]!r} observes {kind.observation_size} numbers in the environment "
                 f"and {recorded.observation_size} in the dataset."
             )
-        if _action_sizes(kind.action_space) != _action_sizes(recorded.action.space):
+        if action_signature(kind.action_space) != action_signature(recorded.action.space):
             raise SafeMARLError(
                 f"agent {ours[kind.agents[0]]!r} acts by {kind.action_space} in the environment and by "
                 f"{recorded.action.space} in the dataset."
@@ -88,14 +86,6 @@ def needed_columns(team: Team, schema: Schema, has_slots: bool, moving: bool) ->
     if has_slots and moving:
         names.append("neighbours")
     return names
-
-
-def _action_sizes(space: Any) -> Any:
-    sizes = flat_space(space).shape
-    bounds = None
-    if isinstance(space, spaces.Box):
-        bounds = space.low.ravel().tolist(), space.high.ravel().tolist()
-    return type(space).__name__, sizes, bounds
 
 
 def _short(names: tuple[str, ...]) -> str:
