@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 EXTRAS = {
     "plot": ["matplotlib>=3.8"],
-    "mujoco": ["mujoco>=3.2", "gymnasium-robotics>=1.3"],
+    "mujoco": ["mujoco>=3.3.6", "gymnasium-robotics>=1.3"],
     "driving": ["highway-env>=1.10"],
     "data": ["h5py>=3.10"],
     "export": ["onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.2"],
