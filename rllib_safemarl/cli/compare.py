@@ -37,7 +37,7 @@ RESULTS, CURVES = "results.csv", "curves.png"
 @click.option("--log-info", "-v", is_flag=True, help="Ray's own output, and tracebacks.")
 @one_line_errors
 def compare(suite: Path, budget: str | None, out: Path | None, tables_only: bool, **flags: Any) -> None:
-    """Train every row of SUITE under every seed, evaluate it, and write a table, a CSV and a picture.
+    """Train every row of SUITE under every seed, evaluate it, and write tables, a CSV and a picture.
 
     The same command again goes on where it was stopped, and does again only what has changed.
     """
@@ -47,7 +47,7 @@ def compare(suite: Path, budget: str | None, out: Path | None, tables_only: bool
     from rllib_safemarl.cli.suite_folder import SuiteFolder, find_work
 
     folder = SuiteFolder(out, read.episodes)
-    work = find_work(folder, read.trials)
+    work = find_work(folder, read.evaluations)
     say(_plan(read, work))
     signal = None
     if work.to_evaluate and not tables_only:
@@ -78,11 +78,12 @@ def _read(path: Path, budget: str | None) -> tuple[Suite, Path]:
 
 def _plan(suite: Suite, work: Work) -> str:
     """What there is and what is to be done, in a line."""
-    total, seeds = len(suite.trials), len(suite.seeds)
+    total, seeds = len(suite.evaluations), len(suite.seeds)
     where = f" on {len(suite.environments)} environments" if len(suite.environments) > 1 else ""
+    where += f", {len(suite.unseen)} unseen" if suite.unseen else ""
     text = f"{suite.title}: {len(suite.rows)} rows{where}, {seeds} {'seed' if seeds == 1 else 'seeds'}; "
     if not work.to_evaluate:
-        return f"{text}all {total} trials are done"
+        return f"{text}all {total} evaluations are done"
     done = total - len(work.to_evaluate)
     return f"{text}{len(work.to_train)} trials to train, {len(work.to_evaluate)} to evaluate, {done} done"
 
@@ -95,13 +96,14 @@ def _run(suite: Suite, folder: SuiteFolder, work: Work, inputs: Path, flags: Tra
     import ray
 
     import rllib_safemarl
+    from rllib_safemarl.cli.suite_checks import check_evaluations
     from rllib_safemarl.cli.suite_folder import about_now
-    from rllib_safemarl.cli.suite_runs import check_trials, evaluate, make_experiments, train
+    from rllib_safemarl.cli.suite_runs import evaluate, make_experiments, train
     from rllib_safemarl.cli.training import check_resources
     from rllib_safemarl.evaluation.suite_trials import trial_names
 
     experiments = make_experiments(folder, work.to_train, inputs, flags)
-    check_trials(work.to_evaluate, experiments, is_local=not flags.ray_address)
+    check_evaluations(work.to_evaluate, experiments, inputs, is_local=not flags.ray_address)
     names = trial_names(suite.trials)
     try:
         is_own = start_ray(flags)
@@ -110,9 +112,9 @@ def _run(suite: Suite, folder: SuiteFolder, work: Work, inputs: Path, flags: Tra
             signal = train(folder, experiments, names, flags)
             if signal is not None:
                 return signal
-        ready = [t for t in work.to_evaluate if t.controller or folder.progress(t.folder).finished]
+        ready = [e for e in work.to_evaluate if not e.trial.run or folder.progress(e.trial.folder).finished]
         if ready:
-            evaluate(folder, ready, names, about_now(Path(rllib_safemarl.__file__).parent))
+            evaluate(folder, ready, inputs, about_now(Path(rllib_safemarl.__file__).parent))
         return None
     finally:
         ray.shutdown()
@@ -124,7 +126,7 @@ def _write(suite: Suite, folder: SuiteFolder, command: str) -> int:
     from rllib_safemarl.evaluation.comparison import FAILED, results_frame
     from rllib_safemarl.evaluation.tables import Page, markdown_page
 
-    results = [folder.result(trial) for trial in suite.trials]
+    results = [folder.result(evaluation) for evaluation in suite.evaluations]
     if not folder.path.is_dir():
         raise SafeMARLError(f"there is nothing in {folder.path} to write tables from.")
     frame = results_frame(results)
@@ -136,6 +138,7 @@ def _write(suite: Suite, folder: SuiteFolder, command: str) -> int:
         version=" and ".join(dict.fromkeys(version for _, version in made)) or "no version",
         seeds=suite.seeds,
         episodes=suite.episodes,
+        unseen=suite.unseen,
         budget=suite.budget,
         picture=_draw(suite, folder, results),
     )
@@ -146,7 +149,7 @@ def _write(suite: Suite, folder: SuiteFolder, command: str) -> int:
     say(f"results: {csv}")
     if page.picture:
         say(f"picture: {folder.path / page.picture}")
-    return int((frame["status"] == FAILED).sum())
+    return len({result.evaluation.trial.folder for result in results if result.status == FAILED})
 
 
 def _version(about: Any) -> str:
@@ -158,9 +161,9 @@ def _draw(suite: Suite, folder: SuiteFolder, results: list[Any]) -> str:
     """Draw the learning curves and return the picture's name; empty if there is nothing to draw."""
     curves: dict[str, dict[str, list[Any]]] = {}
     for result in results:
-        if len(result.curve) > 1:
-            by_row = curves.setdefault(result.trial.environment, {})
-            by_row.setdefault(result.trial.row, []).append(result.curve)
+        if len(result.curve) > 1 and result.evaluation.is_own:
+            by_row = curves.setdefault(result.evaluation.environment, {})
+            by_row.setdefault(result.evaluation.row, []).append(result.curve)
     if not curves:
         return ""
     try:
@@ -174,13 +177,13 @@ def _draw(suite: Suite, folder: SuiteFolder, results: list[Any]) -> str:
 def _say_rows(frame: Any) -> None:
     """One line per row, for the terminal."""
     from rllib_safemarl.evaluation.comparison import over_seeds_frame
-    from rllib_safemarl.evaluation.tables import headline
+    from rllib_safemarl.evaluation.tables import headline, row_name
 
     lines = over_seeds_frame(frame)
     several = lines["environment"].nunique() > 1
     for _, line in lines.iterrows():
         where = f" on {line['environment']}" if several else ""
-        say(f"{line['row']}{where}: {headline(line)}")
+        say(f"{row_name(line)}{where}: {headline(line)}")
 
 
 def _repeat(suite: Path, budget: str | None) -> str:

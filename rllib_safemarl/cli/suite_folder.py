@@ -5,22 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rllib_safemarl.evaluation.comparison import TrialResult
+from rllib_safemarl.evaluation.comparison import EvaluationResult
 from rllib_safemarl.evaluation.comparison_records import EvaluationRecord, load_record, save_record
 from rllib_safemarl.evaluation.curves import Reading
 
 if TYPE_CHECKING:
-    from rllib_safemarl.evaluation.suite_trials import SuiteTrial
+    from rllib_safemarl.evaluation.suite_trials import SuiteEvaluation, SuiteTrial
 
 TRIALS = "trials"
-PROGRESS, CURVE, EVALUATION = "progress.json", "curve.jsonl", "evaluation.npz"
+PROGRESS, CURVE = "progress.json", "curve.jsonl"
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Progress:
         seconds: training time it is after.
         finished: whether it is the last one.
         problem: why the trial failed, or empty.
+        failed: why evaluations failed, by the file that they lack.
     """
 
     checkpoint: str = ""
@@ -40,6 +41,7 @@ class Progress:
     seconds: float = 0.0
     finished: bool = False
     problem: str = ""
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 class SuiteFolder:
@@ -68,7 +70,7 @@ class SuiteFolder:
             return Progress()
         if progress.checkpoint and (self.trials / folder / progress.checkpoint).is_dir():
             return progress
-        return Progress(problem=progress.problem)
+        return Progress(problem=progress.problem, failed=progress.failed)
 
     def note(self, folder: str, **changes: Any) -> None:
         """Note how far a trial has come."""
@@ -82,22 +84,37 @@ class SuiteFolder:
         relative = self.progress(folder).checkpoint
         return str(self.trials / folder / relative) if relative else None
 
-    def record(self, trial: SuiteTrial) -> EvaluationRecord | None:
-        """A trial's evaluation, if there is one of so many episodes."""
-        record = load_record(self.trials / trial.folder / EVALUATION)
+    def record(self, evaluation: SuiteEvaluation) -> EvaluationRecord | None:
+        """What was evaluated, if it was of so many episodes."""
+        record = load_record(self.trials / evaluation.trial.folder / evaluation.file)
         return record if record is not None and record.about.get("asked") == self.episodes else None
 
-    def save(self, trial: SuiteTrial, record: EvaluationRecord) -> None:
-        """Keep a trial's evaluation."""
-        (self.trials / trial.folder).mkdir(parents=True, exist_ok=True)
-        save_record(record, self.trials / trial.folder / EVALUATION)
-        if self.progress(trial.folder).problem:
-            self.note(trial.folder, problem="")
+    def save(self, evaluation: SuiteEvaluation, record: EvaluationRecord) -> None:
+        """Keep what was evaluated."""
+        folder = evaluation.trial.folder
+        (self.trials / folder).mkdir(parents=True, exist_ok=True)
+        save_record(record, self.trials / folder / evaluation.file)
+        self._note_failure(evaluation, None)
 
-    def result(self, trial: SuiteTrial) -> TrialResult:
-        """What there is of a trial."""
-        problem = self.progress(trial.folder).problem
-        return TrialResult(trial, self.record(trial), self._curve(trial.folder), problem)
+    def fail(self, evaluation: SuiteEvaluation, problem: str) -> None:
+        """Note why there is no record."""
+        self._note_failure(evaluation, problem)
+
+    def _note_failure(self, evaluation: SuiteEvaluation, problem: str | None) -> None:
+        folder, file = evaluation.trial.folder, evaluation.file
+        before = self.progress(folder).failed
+        failed = {name: text for name, text in before.items() if name != file}
+        if problem is not None:
+            failed[file] = problem
+        if failed != before:
+            self.note(folder, failed=failed)
+
+    def result(self, evaluation: SuiteEvaluation) -> EvaluationResult:
+        """What there is of an evaluation."""
+        folder = evaluation.trial.folder
+        progress = self.progress(folder)
+        problem = progress.problem or progress.failed.get(evaluation.file, "")
+        return EvaluationResult(evaluation, self.record(evaluation), self._curve(folder), problem)
 
     def note_reading(self, folder: str, reading: Reading) -> None:
         """Keep the figures of an iteration."""
@@ -133,21 +150,18 @@ class Work:
 
     Attributes:
         to_train: trials that have not finished training, some perhaps from a checkpoint.
-        to_evaluate: trials without an evaluation, those to train included.
+        to_evaluate: evaluations without a record, those of trials to train included.
     """
 
     to_train: list[SuiteTrial]
-    to_evaluate: list[SuiteTrial]
+    to_evaluate: list[SuiteEvaluation]
 
 
-def find_work(folder: SuiteFolder, trials: tuple[SuiteTrial, ...]) -> Work:
+def find_work(folder: SuiteFolder, evaluations: Sequence[SuiteEvaluation]) -> Work:
     """See what the folder lacks."""
-    to_evaluate = [trial for trial in trials if folder.record(trial) is None]
-    to_train = [
-        trial
-        for trial in to_evaluate
-        if trial.controller is None and not folder.progress(trial.folder).finished
-    ]
+    to_evaluate = [evaluation for evaluation in evaluations if folder.record(evaluation) is None]
+    trained = {e.trial.folder: e.trial for e in to_evaluate if e.trial.run is not None}
+    to_train = [trial for name, trial in trained.items() if not folder.progress(name).finished]
     return Work(to_train, to_evaluate)
 
 

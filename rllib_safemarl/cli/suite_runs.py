@@ -11,18 +11,17 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.result import DONE, TIME_TOTAL_S, TRAINING_ITERATION
 
-from rllib_safemarl.cli.checking import algorithm_class, check_env, check_experiment
 from rllib_safemarl.cli.console import say
 from rllib_safemarl.cli.experiments import Experiment, read_experiment
 from rllib_safemarl.cli.failures import one_line
 from rllib_safemarl.cli.flags import TrainFlags
 from rllib_safemarl.cli.formats import number
+from rllib_safemarl.cli.paths import resolve
 from rllib_safemarl.cli.suite_folder import SuiteFolder
 from rllib_safemarl.cli.training import run_in_tune
-from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.evaluation.comparison_records import EvaluationRecord
 from rllib_safemarl.evaluation.curves import read_result
-from rllib_safemarl.evaluation.suite_trials import SuiteTrial
+from rllib_safemarl.evaluation.suite_trials import SuiteEvaluation, SuiteTrial, evaluation_name
 
 
 class ProgressNotes(Callback):
@@ -100,38 +99,6 @@ def make_experiments(
     ]
 
 
-def check_trials(trials: Sequence[SuiteTrial], experiments: Sequence[Experiment], is_local: bool) -> None:
-    """Check every row on every environment once.
-
-    Args:
-        trials: those to evaluate.
-        experiments: those to train.
-        is_local: whether environments can be built here.
-
-    Raises:
-        SafeMARLError: a row, an environment or a controller does not fit.
-    """
-    from rllib_safemarl.evaluation.controllers import named_controller
-    from rllib_safemarl.rollout.runner import ColumnarEnvRunner
-
-    by_name = {experiment.name: experiment for experiment in experiments}
-    for trial in {(t.row, t.environment): t for t in trials}.values():
-        check_env(trial.env)
-        if trial.controller is not None:
-            named_controller(trial.env, trial.controller)
-            continue
-        config = algorithm_class(str(trial.run)).get_default_config()
-        if not issubclass(config.env_runner_cls or object, ColumnarEnvRunner):
-            raise SafeMARLError(
-                f"row {trial.row!r}: {trial.run} is none of our algorithms, and only these are compared."
-            )
-        if trial.folder in by_name:
-            try:
-                check_experiment(by_name[trial.folder], build_env=is_local)
-            except SafeMARLError as error:
-                raise SafeMARLError(f"row {trial.row!r}: {error}") from error
-
-
 def train(
     folder: SuiteFolder, experiments: list[Experiment], names: Mapping[str, str], flags: TrainFlags
 ) -> int | None:
@@ -157,39 +124,40 @@ def _keep_logs(trial: Trial) -> None:
 
 
 def evaluate(
-    folder: SuiteFolder, trials: Sequence[SuiteTrial], names: Mapping[str, str], about: Mapping[str, str]
+    folder: SuiteFolder, evaluations: Sequence[SuiteEvaluation], inputs: Path, about: Mapping[str, str]
 ) -> None:
-    """Evaluate trials in Ray tasks; one that fails is noted, and the others go on.
+    """Evaluate in Ray tasks; what fails is noted, and the others go on.
 
     Args:
         folder: the comparison's.
-        trials: controllers, and trained ones with a checkpoint.
-        names: folder → name for a person.
+        evaluations: of controllers, datasets, and of trials with a checkpoint.
+        inputs: relative paths of datasets are looked for here.
         about: noted in every record.
     """
     import ray
 
-    from rllib_safemarl.evaluation.suite_evaluation import evaluate_trial
+    from rllib_safemarl.evaluation.suite_evaluation import run_evaluation
 
-    task = ray.remote(num_cpus=1, max_retries=0)(evaluate_trial)
+    def source(trial: SuiteTrial) -> str | None:
+        return resolve(trial.data, inputs) if trial.data else folder.checkpoint(trial.folder)
+
+    task = ray.remote(num_cpus=1, max_retries=0)(run_evaluation)
     noted = {**about, "asked": folder.episodes}
-    running = {
-        task.remote(trial, folder.checkpoint(trial.folder), folder.episodes, noted): trial for trial in trials
-    }
-    count = f"{len(trials)} {'trial' if len(trials) == 1 else 'trials'}"
+    running = {task.remote(e, source(e.trial), folder.episodes, noted): e for e in evaluations}
+    count = f"{len(evaluations)} {'time' if len(evaluations) == 1 else 'times'}"
     say(f"evaluating {count}, {folder.episodes} episodes each")
     while running:
         (ready, *_), _ = ray.wait(list(running))
-        trial = running.pop(ready)
+        evaluation = running.pop(ready)
         try:
             record = ray.get(ready)
         except Exception as error:
             problem = f"evaluation failed: {one_line(error, str(error))}"
-            folder.note(trial.folder, problem=problem)
-            say(f"{names[trial.folder]}: {problem}")
+            folder.fail(evaluation, problem)
+            say(f"{evaluation_name(evaluation)}: {problem}")
             continue
-        folder.save(trial, record)
-        say(f"{names[trial.folder]}: {_in_words(record)}")
+        folder.save(evaluation, record)
+        say(f"{evaluation_name(evaluation)}: {_in_words(record)}")
 
 
 def _in_words(record: EvaluationRecord) -> str:

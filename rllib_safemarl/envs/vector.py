@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
+MARGIN = "margin"
+"""Signal of a step: signed distance to danger after it, per agent; negative in danger."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -160,6 +163,11 @@ class VectorEnv(abc.ABC):
     def position_size(self) -> int:
         """P, the length of a position; 0 where observations bring none."""
         return 0
+
+    @property
+    def clearance(self) -> float:
+        """κ_s, the margin that a safe state should have; how deep in danger an agent is counts in it."""
+        return 1.0
 
     def get_state(self) -> dict[str, Any] | None:
         """Everything needed to go on exactly here, or ``None`` where that cannot be told."""

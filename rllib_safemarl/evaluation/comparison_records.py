@@ -18,7 +18,7 @@ from rllib_safemarl.evaluation.statistics import upper_bound
 if TYPE_CHECKING:
     from rllib_safemarl.evaluation.rollouts import EpisodeSet
 
-FORMAT = "rllib_safemarl evaluation 1"
+FORMAT = "rllib_safemarl evaluation 2"
 _METRIC, _SAFETY = "metric/", "safety/"
 
 
@@ -31,7 +31,7 @@ class EvaluationRecord:
         costs: ``[E, A, C]`` undiscounted cost of every agent.
         lengths: ``[E]`` steps.
         metrics: name → ``[E]`` the environment's own figures.
-        safety: name → ``[E]`` figures of ``functional.safety_metrics``.
+        safety: name → ``[E]`` figures of ``functional.safety_metrics``; none where nothing tells danger.
         cost_names: ``[C]``.
         limits: ``[C]`` of the costs, inf where there is none.
         about: where it comes from (digest, seed, version, commit, date).
@@ -67,13 +67,26 @@ class EvaluationRecord:
             "return_std": float(self.returns.mean(1).std(ddof=1)) if self.episodes > 1 else np.nan,
             **tightest,
             "limit_held": all(c["limit_held"] for c in costs) if self._has_limit else None,
-            "clean_episodes": float((self.costs.sum((1, 2)) == 0.0).mean()) if costs else np.nan,
             **{name: float(np.nanmean(v)) for name, v in self.metrics.items() if not np.isnan(v).all()},
             **several,
-            **{name: float(values.mean()) for name, values in self.safety.items()},
+            **self._safety_figures(),
             "episode_steps": float(self.lengths.mean()),
             "episodes": self.episodes,
         }
+
+    def _safety_figures(self) -> dict[str, float]:
+        """Means over episodes; severity over those with danger, NaN if there was none."""
+        figures = {
+            name: float(v.mean()) for name, v in self.safety.items() if name not in ("clean", "severity")
+        }
+        if "clean" in self.safety:
+            dangerous = self.safety["clean"] == 0.0
+            severity = self.safety["severity"][dangerous]
+            figures |= {
+                "dangerous_episodes": float(dangerous.mean()),
+                "severity": float(severity.mean()) if len(severity) else np.nan,
+            }
+        return figures
 
     def tightness(self) -> dict[str, float]:
         """Constraint → by what share of its limit the worst agent's bound is above it; -inf without one."""
@@ -124,8 +137,7 @@ def make_record(episodes: EpisodeSet, limit: Any, about: Mapping[str, Any]) -> E
     """
     limits = [limit.get(name) if isinstance(limit, Mapping) else limit for name in episodes.cost_names]
     safety = [asdict(entry) for entry in episodes.safety]
-    # Whether an episode is clean is told by its costs already.
-    names = [name for name in safety[0] if name != "clean"] if safety and episodes.cost_names else []
+    names = list(safety[0]) if safety else []
     return EvaluationRecord(
         returns=episodes.returns,
         costs=episodes.costs,

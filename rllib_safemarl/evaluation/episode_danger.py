@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from rllib_safemarl.functional.safety_metrics import (
     EpisodeSafety,
     danger_of_cost,
+    danger_of_margin,
     depth_of_cost,
+    depth_of_margin,
     episode_safety,
 )
 
@@ -22,6 +24,10 @@ class Columns(Protocol):
     @property
     def cost(self) -> NDArray[np.float32]:
         """``[T, N, A, C]``."""
+
+    @property
+    def margin(self) -> NDArray[np.float32] | None:
+        """``[T, N, A]``, or ``None`` where there are none."""
 
     @property
     def acted(self) -> NDArray[np.bool_]:
@@ -37,25 +43,35 @@ class Columns(Protocol):
 
 
 def safety_of_columns(
-    batches: Sequence[Columns], quota: NDArray[np.int64], time_limit: int | None
+    batches: Sequence[Columns], quota: NDArray[np.int64], time_limit: int | None, clearance: float = 1.0
 ) -> list[EpisodeSafety]:
-    """Safety of every copy's first episodes, an agent being in danger in a step that had a cost.
+    """Safety of every copy's first episodes.
+
+    An agent is in danger after a step if its margin is negative or, without margins, if the step had a cost.
 
     Args:
         batches: consecutive blocks, the first of which begins with new episodes.
         quota: ``[N]`` episodes of each copy to count.
         time_limit: steps after which an episode ends; those that a terminal state in danger took away
             count as dangerous. None counts none.
+        clearance: κ_s, in the unit of the margins.
 
     Returns:
-        One entry per episode, in order of their end.
+        One entry per episode, in order of their end; none where there are neither margins nor costs.
     """
-    cost = np.concatenate([batch.cost.sum(-1) for batch in batches])
+    margins = [batch.margin for batch in batches if batch.margin is not None]
+    if len(margins) == len(batches):
+        margin = np.concatenate(margins)
+        danger, depth = danger_of_margin(margin), depth_of_margin(margin, clearance)
+    elif batches[0].cost.shape[-1]:
+        cost = np.concatenate([batch.cost.sum(-1) for batch in batches])
+        danger, depth = danger_of_cost(cost), depth_of_cost(cost)
+    else:
+        return []
     acted, ended, truncated = (
         np.concatenate([getattr(batch, name) for batch in batches])
         for name in ("acted", "ended", "truncated")
     )
-    danger, depth = danger_of_cost(cost), depth_of_cost(cost)
     found: list[tuple[int, int, EpisodeSafety]] = []
     for copy, count in enumerate(quota):
         start = 0

@@ -18,14 +18,13 @@ from rllib_safemarl.data.checks import check_values
 from rllib_safemarl.data.columns import FINAL, SIGNALS
 from rllib_safemarl.data.dataset import Dataset, concatenate, make_dataset
 from rllib_safemarl.data.schema import Provenance
-from rllib_safemarl.envs.vector import Observation, Step, VectorEnv
+from rllib_safemarl.envs.vector import MARGIN, Observation, Step, VectorEnv
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.evaluation.recording_envs import make_env, schema_of
 from rllib_safemarl.evaluation.recording_players import Player, make_player
 from rllib_safemarl.evaluation.recording_recipe import Recipe
 from rllib_safemarl.rollout.checks import check_step
 
-MARGIN = "margin"
 """Name of the signed distance to danger among the signals of a step."""
 Columns = dict[str, NDArray]
 

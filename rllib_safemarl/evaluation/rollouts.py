@@ -19,7 +19,7 @@ from rllib_safemarl.functional.safety_metrics import EpisodeSafety
 from rllib_safemarl.policies.actor import Acted, Actor
 from rllib_safemarl.rollout.collector import Collector, Episode
 from rllib_safemarl.rollout.columns import ColumnBatch
-from rllib_safemarl.rollout.runner import EVALUATION_STEPS
+from rllib_safemarl.rollout.runner import EVALUATION_STEPS, ColumnarEnvRunner
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class EpisodeSet:
         lengths: ``[E]`` steps.
         metrics: name → ``[E]`` the environment's own figures.
         cost_names: ``[C]``.
-        safety: ``[E]`` in danger wherever a step had a cost.
+        safety: ``[E]``; empty where neither margins nor costs say what danger is.
     """
 
     returns: NDArray[np.float64]
@@ -59,7 +59,7 @@ class EpisodeSet:
 
 
 def episode_set(
-    episodes: Sequence[Episode], batches: Sequence[ColumnBatch], team: Team, copies: int
+    episodes: Sequence[Episode], batches: Sequence[ColumnBatch], team: Team, env: VectorEnv
 ) -> EpisodeSet:
     """Put episodes side by side.
 
@@ -67,9 +67,9 @@ def episode_set(
         episodes: E of them, in order of their end.
         batches: the columns in which they ran, from a reset on.
         team: whose they are.
-        copies: N, of which each contributes its first episodes.
+        env: N copies, of which each contributed its first episodes.
     """
-    quota = np.bincount([episode.copy for episode in episodes], minlength=copies)
+    quota = np.bincount([episode.copy for episode in episodes], minlength=env.num_copies)
     names = dict.fromkeys(name for episode in episodes for name in episode.metrics)
     return EpisodeSet(
         np.stack([episode.returns for episode in episodes]),
@@ -77,7 +77,7 @@ def episode_set(
         np.array([float(episode.length) for episode in episodes]),
         {name: np.array([e.metrics.get(name, np.nan) for e in episodes]) for name in names},
         team.cost_names,
-        safety_of_columns(batches, quota, team.time_limit),
+        safety_of_columns(batches, quota, team.time_limit, env.clearance),
     )
 
 
@@ -91,8 +91,14 @@ def evaluate_algorithm(algorithm: Any, num_episodes: int, explore: bool = False)
     """
     runner = algorithm.eval_env_runner
     runner.set_state(algorithm.weights())
+    return evaluate_runner(runner, num_episodes, explore)
+
+
+def evaluate_runner(runner: ColumnarEnvRunner, num_episodes: int, explore: bool = False) -> EpisodeSet:
+    """Run episodes of an evaluation's env runner under the weights it has, a fixed quota per copy."""
     episodes, batches = runner.run_episodes(num_episodes, explore)
-    return episode_set(episodes, batches, runner.team, runner.env.num_copies)
+    assert runner.team is not None
+    return episode_set(episodes, batches, runner.team, runner.env)
 
 
 def evaluate_controller(
@@ -108,7 +114,7 @@ def evaluate_controller(
     """
     team = describe_team(env, lambda agent, *_: f"controller_{_kind_of(env, agent)}")
     views = make_views(team, 0, 0)
-    collector = Collector(env, views)
+    collector = Collector(env, views, keeps_margins=True)
     collector.reset(seed)
     actors = [_ControllerActor(group, env, controller) for group in make_groups(team, views, True)]
     quota = np.full(env.num_copies, -(-num_episodes // env.num_copies))
@@ -121,7 +127,7 @@ def evaluate_controller(
             if quota[episode.copy] > 0:
                 quota[episode.copy] -= 1
                 episodes.append(episode)
-    return episode_set(episodes, batches, team, env.num_copies)
+    return episode_set(episodes, batches, team, env)
 
 
 def _kind_of(env: VectorEnv, agent: Any) -> str:

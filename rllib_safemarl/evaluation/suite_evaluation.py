@@ -1,82 +1,79 @@
-"""Evaluation of a suite's trials: a checkpoint, or a controller without training; runs anywhere in Ray."""
+"""Evaluations of a suite: a checkpoint, a controller without training, a dataset; runs anywhere in Ray."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rllib_safemarl.envs.vector import VectorEnv
 from rllib_safemarl.evaluation.comparison_records import EvaluationRecord, make_record
-from rllib_safemarl.evaluation.suite_trials import SuiteTrial
+from rllib_safemarl.evaluation.suite_trials import SuiteEvaluation
 
 MOST_COPIES = 32
 """Copies of the environment that a controller acts in, at most."""
 
 
-def evaluate_trial(
-    trial: SuiteTrial, checkpoint: str | None, num_episodes: int, about: Mapping[str, Any]
+def run_evaluation(
+    evaluation: SuiteEvaluation, source: str | None, num_episodes: int, about: Mapping[str, Any]
 ) -> EvaluationRecord:
-    """Run deterministic episodes of a trial on seeds that it was not trained on.
+    """Run deterministic episodes on seeds that were not trained on.
 
     Args:
-        trial: the trial.
-        checkpoint: folder of its last checkpoint; None for a controller.
+        evaluation: what is evaluated.
+        source: folder of the last checkpoint, or the dataset, all of whose episodes count; None for a
+            controller.
         num_episodes: E.
         about: what to note in the record.
     """
     import rllib_safemarl.algorithms  # noqa: F401  (registers every name, in a Ray worker too)
 
+    trial = evaluation.trial
     if trial.controller is not None:
-        episodes, limit = _evaluate_controller(trial, num_episodes), trial.limit
+        episodes = _run_controller(evaluation, trial.controller, num_episodes)
     else:
-        assert checkpoint is not None
-        episodes, limit = _evaluate_checkpoint(trial, checkpoint, num_episodes)
-    return make_record(episodes, limit, about)
+        assert source is not None
+        run = _read_dataset if trial.data else _run_checkpoint
+        episodes = run(evaluation, source, num_episodes)
+    return make_record(episodes, trial.limit, about)
 
 
-def _evaluate_checkpoint(trial: SuiteTrial, checkpoint: str, num_episodes: int) -> tuple[Any, Any]:
-    """The episodes, and the limit that the algorithm had."""
-    from ray.tune.registry import get_trainable_cls
+def _run_checkpoint(evaluation: SuiteEvaluation, checkpoint: str, num_episodes: int) -> Any:
+    from rllib_safemarl.evaluation.rollouts import evaluate_runner
+    from rllib_safemarl.evaluation.trained import TrainedTeam
 
-    from rllib_safemarl.evaluation.rollouts import evaluate_algorithm
-
-    algorithm = get_trainable_cls(trial.run)
-    config = algorithm.get_default_config().update_from_dict({**trial.config, "env": trial.env})
-    config.update_from_dict(
-        {
-            "num_env_runners": 0,
-            "num_learners": 0,
-            "num_gpus_per_learner": 0,
-            "evaluation_interval": 1,
-            "evaluation_num_env_runners": 0,
-            "evaluation_parallel_to_training": False,
-            "evaluation_duration": num_episodes,
-            "evaluation_duration_unit": "episodes",
-            "evaluation_config": {"explore": False, "seed": trial.evaluation_seed},
-        }
-    )
-    built = algorithm(config)
+    changes = {
+        "explore": False,
+        **evaluation.changes,
+        "env": evaluation.env,
+        "env_config": dict(evaluation.env_config),
+        "seed": evaluation.trial.evaluation_seed,
+    }
+    runner = TrainedTeam.read(Path(checkpoint)).runner(changes, num_episodes)
     try:
-        built.restore_from_path(checkpoint)
-        return evaluate_algorithm(built, num_episodes), config.cost_limit
+        return evaluate_runner(runner, num_episodes, bool(changes["explore"]))
     finally:
-        built.stop()
-        # Ray gives every algorithm a folder for logs of which there are none.
-        with contextlib.suppress(OSError):
-            os.rmdir(built.logdir)
+        runner.stop()
 
 
-def _evaluate_controller(trial: SuiteTrial, num_episodes: int) -> Any:
+def _read_dataset(evaluation: SuiteEvaluation, path: str, num_episodes: int) -> Any:
+    from rllib_safemarl.evaluation.dataset_episodes import dataset_episodes
+
+    env = _make_env(evaluation, 1)
+    try:
+        return dataset_episodes(path, evaluation.trial.split, env.clearance)
+    finally:
+        env.close()
+
+
+def _run_controller(evaluation: SuiteEvaluation, name: str, num_episodes: int) -> Any:
     from rllib_safemarl.evaluation.controllers import named_controller
     from rllib_safemarl.evaluation.rollouts import evaluate_controller
 
-    assert trial.controller is not None
-    controller = named_controller(trial.env, trial.controller, trial.evaluation_seed)
-    env = _make_env(trial, _copies(num_episodes))
+    seed = evaluation.trial.evaluation_seed
+    env = _make_env(evaluation, _copies(num_episodes))
     try:
-        return evaluate_controller(env, controller, num_episodes, trial.evaluation_seed)
+        return evaluate_controller(env, named_controller(evaluation.env, name, seed), num_episodes, seed)
     finally:
         env.close()
 
@@ -86,7 +83,7 @@ def _copies(num_episodes: int) -> int:
     return max(n for n in range(1, min(MOST_COPIES, num_episodes) + 1) if num_episodes % n == 0)
 
 
-def _make_env(trial: SuiteTrial, num_copies: int) -> VectorEnv:
+def _make_env(evaluation: SuiteEvaluation, num_copies: int) -> VectorEnv:
     """Copies of an environment that Ray or Gymnasium knows by name."""
     from ray.rllib.algorithms.algorithm import Algorithm
     from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -94,6 +91,6 @@ def _make_env(trial: SuiteTrial, num_copies: int) -> VectorEnv:
 
     from rllib_safemarl.rollout.make_env import make_vector_env
 
-    _, creator = Algorithm._get_env_id_and_creator(trial.env, AlgorithmConfig())
-    context = EnvContext(dict(trial.config.get("env_config") or {}), worker_index=0)
+    _, creator = Algorithm._get_env_id_and_creator(evaluation.env, AlgorithmConfig())
+    context = EnvContext(dict(evaluation.env_config), worker_index=0)
     return make_vector_env(creator, None, context, num_copies)

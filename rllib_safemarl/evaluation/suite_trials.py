@@ -1,13 +1,15 @@
-"""One row of a suite on one environment under one seed, and the digest that tells whether it is done."""
+"""What a suite asks for: rows on environments under seeds, and the evaluations of each."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from rllib_safemarl.evaluation.suite_parts import ENVIRONMENT_KEYS, mapping, merged
 
 _DIGITS = 10
 EVALUATION_SEED = 1_000_000
@@ -24,10 +26,12 @@ class SuiteTrial:
         seed: its seed.
         env: Ray's name of the environment.
         config: of the algorithm, seed included; of a controller only what the environment needs.
-        run: the algorithm's name; None for a controller.
+        run: the algorithm's name; None for a controller and a dataset.
         stop: metric → value from which on training stops.
         controller: the controller's name; None for an algorithm.
         max_failures: how often Tune starts it again.
+        data: path of a dataset whose episodes are taken as they are; None for all else.
+        split: of that dataset, or ``all``.
     """
 
     row: str
@@ -39,6 +43,8 @@ class SuiteTrial:
     stop: Mapping[str, Any] = field(default_factory=dict)
     controller: str | None = None
     max_failures: int = 0
+    data: str | None = None
+    split: str = ""
 
     @property
     def digest(self) -> str:
@@ -49,15 +55,14 @@ class SuiteTrial:
             "env": self.env,
             "config": self.config,
             "stop": self.stop,
+            **({"data": self.data, "split": self.split} if self.data else {}),
         }
-        text = json.dumps(_canonical(content), sort_keys=True, default=repr)
-        return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+        return _digest(content)
 
     @property
     def folder(self) -> str:
         """Name of its folder."""
-        words = re.sub(r"[^\w.-]+", "_", f"{self.row}-{self.environment}").strip("_")
-        return f"{words}-seed{self.seed}-{self.digest}"
+        return f"{_words(f'{self.row}-{self.environment}')}-seed{self.seed}-{self.digest}"
 
     @property
     def limit(self) -> Any:
@@ -70,6 +75,67 @@ class SuiteTrial:
         return EVALUATION_SEED + self.seed
 
 
+@dataclass(frozen=True)
+class SuiteEvaluation:
+    """Episodes of a trial: where it was trained or elsewhere, as it was trained or in a variant.
+
+    Attributes:
+        trial: the trial.
+        environment: name of the environment in the suite, the trial's own or an unseen one.
+        env: Ray's name of it.
+        env_config: its settings.
+        variant: name of the variant; empty for none.
+        changes: config keys that only hold in this evaluation.
+    """
+
+    trial: SuiteTrial
+    environment: str
+    env: str
+    env_config: Mapping[str, Any] = field(default_factory=dict)
+    variant: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is of the trial as it was trained, where it was trained."""
+        return not self.variant and self.environment == self.trial.environment
+
+    @property
+    def row(self) -> str:
+        """Name of its line in a table."""
+        return f"{self.trial.row}, {self.variant}" if self.variant else self.trial.row
+
+    @property
+    def file(self) -> str:
+        """Name of its record in the trial's folder."""
+        if self.is_own:
+            return "evaluation.npz"
+        content = {"env": self.env, "config": self.env_config, "changes": self.changes}
+        return f"evaluation-{_words(f'{self.environment}-{self.variant}')}-{_digest(content)}.npz"
+
+
+def evaluations_of(
+    trial: SuiteTrial,
+    unseen: Mapping[str, Any],
+    variants: Mapping[str, Mapping[str, Any]],
+    several: bool,
+) -> Iterator[SuiteEvaluation]:
+    """A trial's evaluations: where it was trained and elsewhere, as it is and in variants."""
+    config = dict(trial.config.get("env_config") or {})
+    places = {trial.environment: (trial.env, config)}
+    for name, spec in unseen.items() if trial.data is None else ():
+        named = f"unseen environment {name!r}"
+        spec = mapping(spec or {}, named, ENVIRONMENT_KEYS)
+        settings = mapping(spec.get("env_config") or {}, f"env_config of {named}")
+        # Of an environment of another name the settings have other meanings.
+        own = config if spec.get("env", trial.env) == trial.env else {}
+        label = f"{name}, trained in {trial.environment}" if several else name
+        places[label] = (str(spec.get("env", trial.env)), merged(own, settings))
+    for environment, (env, env_config) in places.items():
+        for variant, changes in {"": {}, **variants}.items():
+            yield SuiteEvaluation(trial, environment, env, env_config, variant, changes)
+
+
 def trial_names(trials: tuple[SuiteTrial, ...]) -> dict[str, str]:
     """Folder → name for a person, with the environment only where there are several."""
     several = len({trial.environment for trial in trials}) > 1
@@ -77,6 +143,22 @@ def trial_names(trials: tuple[SuiteTrial, ...]) -> dict[str, str]:
         trial.folder: f"{trial.row}{f', {trial.environment}' if several else ''}, seed {trial.seed}"
         for trial in trials
     }
+
+
+def evaluation_name(evaluation: SuiteEvaluation) -> str:
+    """An evaluation in words."""
+    trial = evaluation.trial
+    where = "" if evaluation.environment == trial.environment else f" in {evaluation.environment}"
+    return f"{evaluation.row}{where}, seed {trial.seed}"
+
+
+def _words(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name).strip("_-")
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(_canonical(content), sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 
 def _canonical(value: Any) -> Any:

@@ -26,7 +26,8 @@ class Page:
         date: when it was made.
         version: of the package, with the commit where there is one.
         seeds: of the trials.
-        episodes: evaluation episodes of each trial.
+        episodes: of each evaluation.
+        unseen: names of environments that were not trained in.
         budget: the suite's, or empty.
         picture: the file with the learning curves, or empty.
     """
@@ -37,6 +38,7 @@ class Page:
     version: str
     seeds: Sequence[int]
     episodes: int
+    unseen: Sequence[str] = ()
     budget: str = ""
     picture: str = ""
 
@@ -46,7 +48,7 @@ def markdown_page(page: Page, results: pd.DataFrame) -> str:
 
     Args:
         page: what stands around the tables.
-        results: one line per trial, see :func:`rllib_safemarl.evaluation.comparison.results_frame`.
+        results: one line per evaluation, see :func:`rllib_safemarl.evaluation.comparison.results_frame`.
     """
     parts = [f"# {page.title}", _made_by(page)]
     parts += [f"**{problem}**" for problem in _incomplete(results)]
@@ -54,7 +56,8 @@ def markdown_page(page: Page, results: pd.DataFrame) -> str:
     several = len(environments) > 1
     for environment in environments:
         here = results[results["environment"] == environment]
-        parts += [f"## {environment}"] if several else []
+        unseen = ", unseen in training" if environment.split(", trained in ")[0] in page.unseen else ""
+        parts += [f"## {environment}{unseen}"] if several else []
         parts.append(summary_table(here))
     parts.append(_reading(results))
     if page.picture:
@@ -72,25 +75,28 @@ def summary_table(results: pd.DataFrame) -> str:
     """
     lines = over_seeds_frame(results)
     columns: dict[str, _Cell] = {
-        "": lambda line: str(line["row"]),
+        "": row_name,
         "return": _with_interval("return"),
     }
     if _several_constraints(results):
         columns["constraint"] = lambda line: str(line["constraint"])
     if results["cost"].notna().any():
+        columns["cost"] = _with_interval("cost")
+    if results["limit_held"].notna().any():
         columns |= {
-            "cost": _with_interval("cost"),
             "limit": _plain("limit"),
             "worst agent's cost": _with_interval("worst_agent_cost"),
             "95 % bound": _plain("worst_agent_bound_max"),
             "limit held": _held,
         }
-    columns |= {name.replace("_", " "): _with_interval(name) for name in own_metrics(results)}
-    if results["cost"].notna().any():
+    if results["dangerous_episodes"].notna().any():
         columns |= {
-            "clean episodes": _with_interval("clean_episodes", _percent),
+            "dangerous episodes": _dangerous,
+            "safe states": _with_interval("safe_share", _percent),
             "violations per episode": _with_interval("violations"),
+            "severity": _with_interval("severity"),
         }
+    columns |= {name.replace("_", " "): _with_interval(name) for name in own_metrics(results)}
     if results["peak_multiplier"].notna().any():
         columns["multiplier, peak → end"] = _multiplier
     columns["seeds"] = lambda line: (
@@ -104,6 +110,11 @@ def _several_constraints(results: pd.DataFrame) -> bool:
     return any(str(name).startswith("cost_") for name in results)
 
 
+def row_name(line: Mapping[str, Any]) -> str:
+    """A row, with its variant where it is one."""
+    return f"{line['row']}, {line['variant']}" if line["variant"] else str(line["row"])
+
+
 def headline(line: Mapping[str, Any]) -> str:
     """A row over its seeds in a few words.
 
@@ -115,24 +126,32 @@ def headline(line: Mapping[str, Any]) -> str:
     text = f"return {_with_interval('return')(line)}"
     if not pd.isna(line.get("cost", math.nan)):
         text += f", cost {_with_interval('cost')(line)}"
+    if not pd.isna(line.get("dangerous_episodes", math.nan)):
+        text += f", dangerous episodes {_percent(line['dangerous_episodes'])}"
     if not pd.isna(line["seeds_held"]):
-        text += f" / {figure(line['limit'])}, limit held by {_held(line)} seeds"
+        text += f", limit {figure(line['limit'])} held by {_held(line)} seeds"
     return text
 
 
 def seeds_table(results: pd.DataFrame, with_environment: bool) -> str:
-    """One line per trial."""
-    columns: dict[str, _Cell] = {"": lambda line: str(line["row"])}
+    """One line per evaluation."""
+    columns: dict[str, _Cell] = {"": row_name}
     if with_environment:
         columns["environment"] = lambda line: str(line["environment"])
     columns |= {"seed": lambda line: str(line["seed"]), "return": _plain("return")}
     if results["cost"].notna().any():
+        columns["cost"] = _plain("cost")
+    if results["limit_held"].notna().any():
         columns |= {
-            "cost": _plain("cost"),
             "limit": _plain("limit"),
             "worst agent's cost": _plain("worst_agent_cost"),
             "95 % bound": _plain("worst_agent_bound"),
             "limit held": _yes_or_no,
+        }
+    if results["dangerous_episodes"].notna().any():
+        columns |= {
+            "dangerous episodes": lambda line: _percent(line["dangerous_episodes"]),
+            "safe states": lambda line: _percent(line["safe_share"]),
         }
     columns |= {name.replace("_", " "): _plain(name) for name in own_metrics(results)}
     columns |= {"steps": _count("steps"), "seconds": _count("seconds")}
@@ -158,13 +177,13 @@ def _incomplete(results: pd.DataFrame) -> list[str]:
     lines = [f"Failed: {_name(trial)}: {trial['problem']}" for _, trial in failed.iterrows()]
     if unfinished:
         lines.append(
-            f"Unfinished: {unfinished} of {len(results)} trials; the same command goes on with them."
+            f"Unfinished: {unfinished} of {len(results)} evaluations; the same command goes on with them."
         )
     return lines
 
 
 def _name(trial: Mapping[str, Any]) -> str:
-    return f"{trial['row']} on {trial['environment']}, seed {trial['seed']}"
+    return f"{row_name(trial)} on {trial['environment']}, seed {trial['seed']}"
 
 
 def _reading(results: pd.DataFrame) -> str:
@@ -178,10 +197,19 @@ def _reading(results: pd.DataFrame) -> str:
     if results["cost"].notna().any():
         text += (
             " Cost: undiscounted, per episode and agent"
-            f"{', of the constraint tightest in a row' if _several_constraints(results) else ''}. "
-            "95 % bound: one-sided upper bound of the worst agent's mean cost over evaluation episodes, the "
-            "largest of all seeds; the limit is held by the seeds in which it is not above the limit. Clean "
-            "episodes had no cost at all; a violation begins where an agent comes into danger and none was."
+            f"{', of the constraint tightest in a row' if _several_constraints(results) else ''}."
+        )
+    if results["limit_held"].notna().any():
+        text += (
+            " 95 % bound: one-sided upper bound of the worst agent's mean cost over evaluation episodes, the "
+            "largest of all seeds; the limit is held by the seeds in which it is not above the limit."
+        )
+    if results["dangerous_episodes"].notna().any():
+        text += (
+            " An agent is in danger while its margin is negative or, without margins, in steps that cost. "
+            "Dangerous episodes: those with any danger at all; in brackets Wilson's 95 % interval over the "
+            "episodes of all seeds. Safe states: share of steps and agents without danger. A violation "
+            "begins where an agent comes into danger and none was. Severity: how deep, over dangerous steps."
         )
     return text
 
@@ -228,8 +256,16 @@ def _multiplier(line: Mapping[str, Any]) -> str:
     return NOTHING if pd.isna(peak) else f"{figure(peak)} → {figure(line['final_multiplier'])}"
 
 
+def _dangerous(line: Mapping[str, Any]) -> str:
+    """Mean ± half-width over seeds [Wilson's interval over episodes]."""
+    text = _with_interval("dangerous_episodes", _percent)(line)
+    if text == NOTHING:
+        return text
+    return f"{text} [{100 * line['dangerous_low']:.1f}, {100 * line['dangerous_high']:.1f}]"
+
+
 def _percent(value: Any) -> str:
-    return NOTHING if pd.isna(value) else f"{100 * value:.0f} %"
+    return NOTHING if pd.isna(value) else f"{100 * value:.1f} %"
 
 
 def figure(value: Any) -> str:

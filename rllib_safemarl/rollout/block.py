@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rllib_safemarl.envs.vector import Ending, Observation, Step, VectorEnv
+from rllib_safemarl.envs.vector import MARGIN, Ending, Observation, Step, VectorEnv
 from rllib_safemarl.policies.actor import Acted, Actor
 from rllib_safemarl.rollout.columns import ColumnBatch, GroupColumns, ObservationColumns
 
@@ -21,7 +21,9 @@ class Block:
     what the environment said beyond columns.
     """
 
-    def __init__(self, env: VectorEnv, steps: int, first: Observation, alive: NDArray) -> None:
+    def __init__(
+        self, env: VectorEnv, steps: int, first: Observation, alive: NDArray, keeps_margins: bool = False
+    ) -> None:
         n, a, c = env.num_copies, env.num_agents, len(env.cost_names)
         self.reward = np.empty((steps, n, a), np.float32)
         self.cost = np.empty((steps, n, a, c), np.float32)
@@ -31,6 +33,7 @@ class Block:
         self.values = {kind: np.empty((steps + 1, *v.shape), np.float32) for kind, v in first.values.items()}
         self.positions = self._like(first.positions, steps)
         self.edges = self._like(first.edges, steps)
+        self.margins: list[NDArray] | None = [] if keeps_margins else None
         self.actors: list[dict[str, NDArray]] = []
         self.endings: list[tuple[int, Ending]] = []
         self.infos: list[Sequence[Mapping[Any, Mapping[str, Any]]] | None] = []
@@ -71,6 +74,9 @@ class Block:
         self._observe(t + 1, step.observation, step.active)
         self.infos.append(step.infos)
         self.signals.append(step.info)
+        if self.margins is not None and MARGIN in step.info:
+            # Arrays of a step are valid until the next.
+            self.margins.append(np.array(step.info[MARGIN], np.float32))
         if step.ending is not None:
             self.endings.append((t, step.ending))
 
@@ -121,6 +127,7 @@ class Block:
             copy_ids=copy_ids,
             ended_lengths=np.array(ended_lengths, np.int64),
             weights_seq_no=weights_seq_no,
+            margin=np.stack(self.margins) if self.margins else None,
         )
         return batch, metrics
 

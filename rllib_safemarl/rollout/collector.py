@@ -51,10 +51,14 @@ class Collector:
         env: the copies.
         views: what the policies see.
         first_copy: number of copy 0 among the copies of all env runners.
+        keeps_margins: whether batches hold the margins that the environment tells.
     """
 
-    def __init__(self, env: VectorEnv, views: ViewBuilder, first_copy: int = 0) -> None:
+    def __init__(
+        self, env: VectorEnv, views: ViewBuilder, first_copy: int = 0, keeps_margins: bool = False
+    ) -> None:
         self.env = env
+        self._keeps_margins = keeps_margins
         self.views = views
         self._copy_ids = np.arange(first_copy, first_copy + env.num_copies)
         self._sizes = {kind.name: len(kind.agents) for kind in env.kinds}
@@ -117,7 +121,7 @@ class Collector:
             SafeMARLError: the environment failed or broke a contract.
         """
         assert self._now is not None, "reset() first"
-        block = Block(self.env, num_steps, self._now, self._alive)
+        block = Block(self.env, num_steps, self._now, self._alive, self._keeps_margins)
         with torch.inference_mode():
             for t in range(num_steps):
                 views = self.views(self._now.values, self._alive, self._now.positions, self._now.edges)

@@ -73,6 +73,8 @@ class ColumnBatch:
         copy_ids: ``[N]`` numbers of the copies among all env runners, for reproducible shuffling.
         ended_lengths: lengths of the episodes that ended, in steps.
         weights_seq_no: the weights that acted.
+        margin: ``[T, N, A]`` signed distance to danger after each step, where an evaluation keeps it; else
+            ``None``.
     """
 
     observations: ObservationColumns
@@ -88,6 +90,7 @@ class ColumnBatch:
     copy_ids: NDArray[np.int64]
     ended_lengths: NDArray[np.int64]
     weights_seq_no: int = 0
+    margin: Float | None = None
 
     @property
     def steps(self) -> int:
@@ -118,7 +121,8 @@ class ColumnBatch:
         part = slice(start, stop)
         along_copies = {
             name: getattr(self, name)[:, part]
-            for name in ("reward", "cost", "terminated", "truncated", "ended")
+            for name in ("reward", "cost", "terminated", "truncated", "ended", "margin")
+            if getattr(self, name) is not None
         }
         return replace(
             self,

@@ -123,7 +123,7 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
         )
         if self.env is not None:
             first_copy = max(0, self.worker_index - 1) * self.env.num_copies
-            self._collector = Collector(self.env, self._views, first_copy)
+            self._collector = Collector(self.env, self._views, first_copy, self.config.in_evaluation)
 
     def _env_context(self) -> EnvContext:
         return EnvContext(

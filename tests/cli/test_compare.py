@@ -16,13 +16,17 @@ from rllib_safemarl.cli.safemarl import main
 from tests.cli.runs import command, environment
 
 SUITES = sorted((Path(__file__).parents[2] / "tuned_configs" / "suites").glob("*.yaml"))
+DATA = Path(__file__).parents[2] / "tuned_configs" / "offline" / "data" / "crossing.h5"
 SUITE = """
-title: Two rows
+title: Three rows
 base: base.yaml
 rows:
   ours: {}
   other: OTHER
+  data: {data: data.h5, split: calibration}
 controllers: [stand_still, straight]
+unseen:
+  three: {env_config: {n_agents: 3, layout: ring}}
 seeds: 2
 evaluation_episodes: 10
 """
@@ -37,12 +41,23 @@ tiny:
     train_batch_size: 480
     minibatch_size: 480
     num_epochs: 1
-    env_config: {n_agents: 2, time_limit: 30}
+    env_config: {time_limit: 30}
     model_config: {fcnet_hiddens: [8]}
 """
-UNCONSTRAINED = "{config: {multiplier: none}}"
-BROKEN = "{config: {model_config: {fcnet_activation: nonsense}}}"
+CLONED = """
+    run: MABC
+    without: [train_batch_size, minibatch_size, num_epochs]
+    config:
+      input_: data.h5
+      policies: [robot]
+      train_batch_size_per_learner: 48
+      dataset_num_iters_per_learner: 10
+      model_config: {fcnet_activation: relu}
+    variants: {sampled: {explore: true}}
+"""
+BROKEN = CLONED.replace("relu", "nonsense")
 CONTROLLERS = ["stand_still", "straight"]
+OWN, UNSEEN = "safemarl/crossing", "three"
 
 
 def compare(folder):
@@ -57,16 +72,17 @@ def compare(folder):
     return done, pd.read_csv(folder / "results" / "suite" / "results.csv")
 
 
-def write(folder, other=UNCONSTRAINED):
+def write(folder, other=CLONED):
     (folder / "base.yaml").write_text(BASE)
+    if not (folder / "data.h5").exists():
+        (folder / "data.h5").symlink_to(DATA)
     (folder / "suite.yaml").write_text(SUITE.replace("OTHER", other))
 
 
 def times(folder, name):
     """When files of trials were written, by trial."""
-    return {
-        file.parent.name: file.stat().st_mtime_ns for file in folder.glob(f"results/suite/trials/*/{name}")
-    }
+    files = folder.glob(f"results/suite/trials/*/{name}")
+    return {f"{file.parent.name}/{file.name}": file.stat().st_mtime_ns for file in files}
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +91,7 @@ def goes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
     write(folder)
     first = compare(folder)
-    state = {name: times(folder, name) for name in ("progress.json", "evaluation.npz")}
+    state = {name: times(folder, name) for name in ("progress.json", "evaluation*.npz")}
     second = compare(folder)
     assert {name: times(folder, name) for name in state} == state, "nothing was done twice"
     (lost,) = folder.glob("results/suite/trials/ours-*-seed0-*/evaluation.npz")
@@ -89,29 +105,51 @@ def test_every_trial_is_trained_and_evaluated(goes):
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == f"rllib_safemarl {__version__}: reading suite.yaml"
-    assert lines[1] == "Two rows: 4 rows, 2 seeds; 4 trials to train, 8 to evaluate, 0 done"
+    assert lines[1] == "Three rows: 5 rows, 1 unseen, 2 seeds; 4 trials to train, 21 to evaluate, 0 done"
     assert done.stderr == "", "Ray's noise is kept down"
-    assert list(zip(results["row"], results["seed"], strict=True)) == [
-        (row, seed) for row in ("ours", "other", *CONTROLLERS) for seed in (0, 1)
+    lines = results[["row", "variant", "environment", "seed"]].fillna("").itertuples(index=False, name=None)
+    assert list(lines) == [
+        *(("ours", "", place, seed) for seed in (0, 1) for place in (OWN, UNSEEN)),
+        *(
+            ("other", variant, place, seed)
+            for seed in (0, 1)
+            for place in (OWN, UNSEEN)
+            for variant in ("", "sampled")
+        ),
+        ("data", "", OWN, 0),
+        *((row, "", place, seed) for row in CONTROLLERS for seed in (0, 1) for place in (OWN, UNSEEN)),
     ]
-    assert (results["status"] == "done").all() and (results["episodes"] == 10).all()
+    assert (results["status"] == "done").all()
+    assert (results[results["row"] != "data"]["episodes"] == 10).all()
     trained = results[results["algorithm"].notna()]
     assert (trained["steps"] == 960).all() and (trained["iterations"] == 2).all()
-    assert trained["peak_multiplier"][:2].notna().all()
-    assert len(state["progress.json"]) == 4 and len(state["evaluation.npz"]) == 8
-    by_row = results.groupby("row").mean(numeric_only=True)
+    assert trained[trained["row"] == "ours"]["peak_multiplier"].notna().all()
+    assert len(state["progress.json"]) == 4 and len(state["evaluation*.npz"]) == 21
+    sampled = trained[trained["variant"] == "sampled"]
+    as_trained = trained[(trained["row"] == "other") & trained["variant"].isna()]
+    assert (sampled["return"].to_numpy() != as_trained["return"].to_numpy()).all()
+
+
+def test_references_need_no_training(goes):
+    _, _, _, (_, results), *_ = goes
+    by_row = results[results["environment"] == OWN].groupby("row").mean(numeric_only=True)
     assert by_row.loc["stand_still", "cost"] == 0.0 and by_row.loc["stand_still", "goal_reached"] == 0.0
     straight = by_row.loc["straight"]
-    assert straight["cost"] > 1.0 and straight["goal_reached"] == 1.0 and straight["clean_episodes"] == 0.0
+    assert (
+        straight["cost"] > 1.0 and straight["goal_reached"] == 1.0 and straight["dangerous_episodes"] == 1.0
+    )
     # A cost is one step in danger of one agent, so that shares of danger and costs are the same.
     assert straight["safe_share"] == pytest.approx(1.0 - straight["cost"] / 30.0)
     assert not results[results["row"] == "straight"]["limit_held"].any()
+    assert by_row.loc["data", "episodes"] > 10 and 0.0 < by_row.loc["data", "dangerous_episodes"] < 1.0
 
 
 def test_the_table_and_the_picture_are_there(goes):
     folder, *_ = goes
     text = (folder / "results/suite/suite.md").read_text()
-    assert text.startswith("# Two rows\n\n`safemarl compare suite.yaml`\n")
+    assert text.startswith("# Three rows\n\n`safemarl compare suite.yaml`\n")
+    assert f"## {OWN}\n" in text and f"## {UNSEEN}, unseen in training\n" in text
+    assert text.count("| other, sampled |") == 2 + 4, "in both tables, and every seed"
     assert (folder / "results/suite/curves.png").read_bytes().startswith(b"\x89PNG")
     assert str(folder) not in text
 
@@ -119,19 +157,19 @@ def test_the_table_and_the_picture_are_there(goes):
 def test_the_same_command_again_does_nothing_twice(goes):
     *_, (_, before), (done, after), _ = goes
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "all 8 trials are done" in done.stdout
+    assert "all 21 evaluations are done" in done.stdout
     assert "Ray" not in done.stdout
     pd.testing.assert_frame_equal(before, after)
 
 
 def test_only_what_is_lost_or_changed_is_done_again(goes):
     folder, state, lost, (_, before), _, (done, after) = goes
-    assert "2 trials to train, 3 to evaluate, 5 done" in done.stdout
+    assert "2 trials to train, 9 to evaluate, 12 done" in done.stdout
     assert "training ours" not in done.stdout
-    assert "evaluating 1 trial, 10 episodes" in done.stdout
+    assert "evaluating 1 time, 10 episodes" in done.stdout
     for name, was in state.items():
         now = times(folder, name)
-        kept = {trial for trial in was if not (name == "evaluation.npz" and trial == lost.parent.name)}
+        kept = was.keys() - {f"{lost.parent.name}/{lost.name}"}
         assert {trial: now[trial] for trial in kept} == {trial: was[trial] for trial in kept}
     ours = [frame[frame["row"] == "ours"].drop(columns=["commit", "date"]) for frame in (before, after)]
     pd.testing.assert_frame_equal(*(frame.reset_index(drop=True) for frame in ours), check_dtype=False)
@@ -142,7 +180,7 @@ def test_only_what_is_lost_or_changed_is_done_again(goes):
 def test_a_trial_that_fails_is_named_and_the_others_go_on(goes):
     *_, (done, results) = goes
     assert done.returncode == 1
-    assert "error: 2 of 8 trials failed" in done.stderr
+    assert "error: 2 of 9 trials failed" in done.stderr
     status = results.groupby("row", sort=False)["status"].unique().map(list).to_dict()
     assert status == {row: ["failed" if row == "other" else "done"] for row in status}
     assert "nonsense" in results[results["row"] == "other"]["problem"].iloc[0]
@@ -162,7 +200,9 @@ def test_a_trial_that_fails_is_named_and_the_others_go_on(goes):
 def test_the_shipped_suites_read(file, budget):
     suite, inputs = _read(file, budget)
     assert inputs.is_dir()
-    assert len(suite.trials) == len(suite.rows) * len(suite.environments) * len(suite.seeds)
+    trained = [trial for trial in suite.trials if not trial.data]
+    rows = len({trial.row for trial in trained})
+    assert len(trained) == rows * len(suite.environments) * len(suite.seeds)
     if budget is None:
         assert len(suite.seeds) >= 3 and suite.episodes >= 100
 
@@ -182,7 +222,7 @@ def test_misuse_is_said(arguments, message, tmp_path, monkeypatch):
     done = CliRunner().invoke(main, arguments)
     assert message in done.output
     assert done.exit_code == 1
-    assert len(os.listdir(tmp_path)) == 2, "nothing was written"
+    assert len(os.listdir(tmp_path)) == 3, "nothing was written"
 
 
 def test_a_suite_is_read_and_refused_without_ray(tmp_path):

@@ -8,10 +8,13 @@ import pytest
 from rllib_safemarl.cli.suite_folder import CURVE, Progress, SuiteFolder, about_now, find_work, read_readings
 from rllib_safemarl.evaluation.comparison_records import EvaluationRecord
 from rllib_safemarl.evaluation.curves import read_result
-from rllib_safemarl.evaluation.suite_trials import SuiteTrial
+from rllib_safemarl.evaluation.suite_trials import SuiteEvaluation, SuiteTrial
 
 TRIALS = tuple(SuiteTrial("a", "open", seed, "env", {"seed": seed}, run="A") for seed in (0, 1))
-CONTROLLER = SuiteTrial("random", "open", 0, "env", {"seed": 0}, controller="random")
+EVALUATIONS = tuple(SuiteEvaluation(trial, "open", "env") for trial in TRIALS)
+CONTROLLER = SuiteEvaluation(
+    SuiteTrial("random", "open", 0, "env", {"seed": 0}, controller="random"), "open", "env"
+)
 
 
 def result(iteration, **more):
@@ -38,19 +41,37 @@ def checkpoint(folder, trial, name="checkpoint_000000"):
 
 
 def test_work_is_what_the_folder_lacks(folder):
-    everything = (*TRIALS, CONTROLLER)
+    everything = (*EVALUATIONS, CONTROLLER)
     assert find_work(folder, everything).to_train == list(TRIALS)
     assert find_work(folder, everything).to_evaluate == list(everything)
     folder.note(TRIALS[0].folder, checkpoint=checkpoint(folder, TRIALS[0]), finished=True)
     folder.save(CONTROLLER, record())
     work = find_work(folder, everything)
-    assert (work.to_train, work.to_evaluate) == ([TRIALS[1]], list(TRIALS))
-    folder.save(TRIALS[0], record())
-    assert find_work(folder, everything).to_evaluate == [TRIALS[1]]
+    assert (work.to_train, work.to_evaluate) == ([TRIALS[1]], list(EVALUATIONS))
+    folder.save(EVALUATIONS[0], record())
+    assert find_work(folder, everything).to_evaluate == [EVALUATIONS[1]]
     more = SuiteFolder(folder.path, episodes=6)
     work = find_work(more, everything)
     assert work.to_evaluate == list(everything), "so many episodes have not been evaluated"
     assert work.to_train == [TRIALS[1]], "but what is trained stays so"
+
+
+def test_a_trial_is_evaluated_once_for_every_variant_and_unseen_environment(folder):
+    (trial, _), (own, _) = TRIALS, EVALUATIONS
+    ring = SuiteEvaluation(trial, "ring", "env", {"layout": "ring"})
+    calm = SuiteEvaluation(trial, "ring", "env", {"layout": "ring"}, "calm", {"beta": 0.9})
+    assert find_work(folder, (own, ring, calm)).to_train == [trial], "trained once"
+    folder.note(trial.folder, checkpoint=checkpoint(folder, trial), finished=True)
+    folder.fail(ring, "no such door")
+    folder.save(own, record())
+    assert find_work(folder, (own, ring, calm)).to_evaluate == [ring, calm]
+    assert [folder.result(e).status for e in (own, ring, calm)] == ["done", "failed", "unfinished"]
+    folder.save(calm, record())
+    assert folder.result(ring).problem == "no such door", "another evaluation says nothing of it"
+    folder.save(ring, record())
+    assert [folder.result(e).status for e in (own, ring, calm)] == ["done"] * 3
+    changed = SuiteEvaluation(trial, "ring", "env", {"layout": "ring"}, "calm", {"beta": 0.8})
+    assert find_work(folder, (own, ring, changed)).to_evaluate == [changed]
 
 
 def test_a_checkpoint_that_is_gone_counts_for_nothing(folder):
@@ -64,11 +85,12 @@ def test_a_checkpoint_that_is_gone_counts_for_nothing(folder):
     assert folder.progress(name) == Progress()
 
 
-def test_an_evaluation_that_works_forgets_why_one_failed(folder):
-    folder.note(TRIALS[0].folder, problem="it broke")
-    assert folder.result(TRIALS[0]).status == "failed"
-    folder.save(TRIALS[0], record())
-    assert (folder.result(TRIALS[0]).status, folder.result(TRIALS[0]).problem) == ("done", "")
+def test_an_evaluation_that_works_forgets_why_it_failed(folder):
+    own = EVALUATIONS[0]
+    folder.fail(own, "it broke")
+    assert folder.result(own).status == "failed"
+    folder.save(own, record())
+    assert (folder.result(own).status, folder.result(own).problem) == ("done", "")
 
 
 def test_readings_survive_a_crash_and_later_ones_count(folder):
@@ -82,7 +104,7 @@ def test_readings_survive_a_crash_and_later_ones_count(folder):
     assert list(curve["iteration"]) == [1, 2, 3]
     assert list(curve["seconds"]) == [1.0, 9.0, 3.0]
     folder.note(name, checkpoint=checkpoint(folder, TRIALS[0]), iteration=2, finished=True)
-    assert list(folder.result(TRIALS[0]).curve["iteration"]) == [1, 2]
+    assert list(folder.result(EVALUATIONS[0]).curve["iteration"]) == [1, 2]
 
 
 def test_tune_s_events_are_noted(folder):
@@ -99,7 +121,7 @@ def test_tune_s_events_are_noted(folder):
     folder.note_reading(name, read_result(result(99)))
     notes.on_trial_start(0, [], trial)
     assert folder.progress(name).problem == ""
-    assert folder.result(TRIALS[0]).curve.empty, "a trial that starts anew has no past"
+    assert folder.result(EVALUATIONS[0]).curve.empty, "a trial that starts anew has no past"
 
     notes.on_trial_result(0, [], trial, result(4))
     saved = folder.trials / name / checkpoint(folder, TRIALS[0])
@@ -110,7 +132,7 @@ def test_tune_s_events_are_noted(folder):
     trial.latest_checkpoint_result = found
     notes.on_trial_start(0, [], trial)
     assert found.metrics == {"training_iteration": 4, "time_total_s": 8.0}
-    assert list(folder.result(TRIALS[0]).curve["iteration"]) == [4], "one that goes on keeps its past"
+    assert list(folder.result(EVALUATIONS[0]).curve["iteration"]) == [4], "one that goes on keeps its past"
 
     trial.last_result = result(5, done=True)
     notes.on_checkpoint(0, [], trial, SimpleNamespace(path=str(saved)))

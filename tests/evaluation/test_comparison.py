@@ -8,18 +8,19 @@ import pytest
 from scipy import stats
 
 from rllib_safemarl.evaluation.comparison import (
-    TrialResult,
+    EvaluationResult,
     mean_curve,
     over_seeds_frame,
     own_metrics,
     results_frame,
 )
 from rllib_safemarl.evaluation.comparison_records import EvaluationRecord, load_record, save_record
-from rllib_safemarl.evaluation.suite_trials import SuiteTrial
+from rllib_safemarl.evaluation.suite_trials import SuiteEvaluation, SuiteTrial
 
 
 def trial(row="ours", seed=0, environment="open", **more):
-    return SuiteTrial(row, environment, seed, "env", {"seed": seed}, **{"run": "SCAL_MAPPO_L", **more})
+    of = SuiteTrial(row, environment, seed, "env", {"seed": seed}, **{"run": "SCAL_MAPPO_L", **more})
+    return SuiteEvaluation(of, environment, "env")
 
 
 def record(costs, returns=None, limits=(1.0,), names=("separation",), **more):
@@ -27,7 +28,14 @@ def record(costs, returns=None, limits=(1.0,), names=("separation",), **more):
     costs = np.array(costs, float)
     returns = np.zeros(costs.shape[:2]) if returns is None else np.array(returns, float)
     return EvaluationRecord(
-        returns, costs, np.full(len(costs), 30.0), more.pop("metrics", {}), {}, names, limits, more
+        returns,
+        costs,
+        np.full(len(costs), 30.0),
+        more.pop("metrics", {}),
+        more.pop("safety", {}),
+        names,
+        limits,
+        more,
     )
 
 
@@ -48,7 +56,8 @@ def test_figures_of_a_trial():
     costs = [[[0], [2]], [[0], [4]], [[0], [0]]]
     returns = [[1, 3], [2, 2], [4, 0]]
     metrics = {"goal_reached": np.array([1.0, np.nan, 0.5]), "never": np.full(3, np.nan)}
-    figures = record(costs, returns, metrics=metrics).figures()
+    safety = {"clean": np.array([1.0, 0.0, 0.0]), "severity": np.array([0.0, 1.0, 3.0])}
+    figures = record(costs, returns, metrics=metrics, safety=safety).figures()
     assert figures["return"] == 2.0
     assert figures["return_std"] == 0.0, "over episodes, of the mean over agents"
     assert figures["cost"] == 1.0
@@ -57,7 +66,8 @@ def test_figures_of_a_trial():
     bound = 2.0 + stats.t.ppf(0.95, 2) * 2.0 / np.sqrt(3.0)
     assert figures["worst_agent_bound"] == pytest.approx(bound)
     assert figures["limit_held"] is False
-    assert figures["clean_episodes"] == pytest.approx(1 / 3)
+    assert figures["dangerous_episodes"] == pytest.approx(2 / 3)
+    assert figures["severity"] == 2.0, "over the episodes with danger"
     assert figures["goal_reached"] == 0.75
     assert "never" not in figures
     assert (figures["episodes"], figures["episode_steps"], figures["constraint"]) == (3, 30.0, "separation")
@@ -78,7 +88,7 @@ def test_without_limits_or_costs_nothing_is_held():
     unlimited = record([[[1]], [[1]]], limits=(np.inf,)).figures()
     assert (unlimited["cost"], unlimited["limit_held"]) == (1.0, None)
     free = record(np.zeros((2, 1, 0)), limits=(), names=()).figures()
-    assert np.isnan(free["cost"]) and np.isnan(free["clean_episodes"]) and free["limit_held"] is None
+    assert np.isnan(free["cost"]) and "dangerous_episodes" not in free and free["limit_held"] is None
 
 
 def test_a_record_on_disk_is_the_same_and_a_damaged_one_is_none(tmp_path):
@@ -100,11 +110,11 @@ def test_a_record_on_disk_is_the_same_and_a_damaged_one_is_none(tmp_path):
 
 def test_one_line_per_trial():
     results = [
-        TrialResult(
+        EvaluationResult(
             trial(), record([[[0]], [[1]]], metrics={"m": np.array([1.0, 3.0])}), curve([0.0, 5.0, 2.0])
         ),
-        TrialResult(trial(seed=1), curve=curve([1.0]), problem="it broke"),
-        TrialResult(trial("random", controller="random", run=None)),
+        EvaluationResult(trial(seed=1), curve=curve([1.0]), problem="it broke"),
+        EvaluationResult(trial("random", controller="random", run=None)),
     ]
     frame = results_frame(results)
     assert list(frame["status"]) == ["done", "failed", "unfinished"]
@@ -115,18 +125,18 @@ def test_one_line_per_trial():
     assert frame["problem"][1] == "it broke"
     assert np.isnan(frame["return"][1])
     assert own_metrics(frame) == ["m"]
-    assert list(frame)[:4] == ["row", "environment", "seed", "status"]
+    assert list(frame)[:5] == ["environment", "row", "variant", "seed", "status"]
 
 
 def test_rows_over_seeds():
     def done(seed, cost, ret):
-        return TrialResult(trial(seed=seed), record([[[cost]], [[cost]]], [[ret], [ret]]), curve([cost]))
+        return EvaluationResult(trial(seed=seed), record([[[cost]], [[cost]]], [[ret], [ret]]), curve([cost]))
 
     results = [
         done(0, 0.5, 1.0),
         done(1, 1.5, 2.0),
         done(2, 1.0, 6.0),
-        TrialResult(trial(seed=3), problem="x"),
+        EvaluationResult(trial(seed=3), problem="x"),
     ]
     (line,) = over_seeds_frame(results_frame(results)).to_dict("records")
     assert line["return"] == 3.0
@@ -140,7 +150,7 @@ def test_rows_over_seeds():
 def test_a_row_shows_one_constraint_in_all_its_seeds():
     def done(seed, a, b):
         costs = record([[[a, b]], [[a, b]]], limits=(1.0, 10.0), names=("a", "b"))
-        return TrialResult(trial(seed=seed), costs)
+        return EvaluationResult(trial(seed=seed), costs)
 
     frame = results_frame([done(0, 0.5, 9.0), done(1, 0.7, 2.0), done(2, 3.0, 4.0)])
     assert list(frame["constraint"]) == ["a"] * 3, "3.0 / 1.0 goes furthest"
@@ -152,7 +162,7 @@ def test_a_row_shows_one_constraint_in_all_its_seeds():
 
 def test_a_single_seed_has_no_interval_and_an_infinite_limit_stays():
     (line,) = over_seeds_frame(
-        results_frame([TrialResult(trial(), record([[[1]], [[1]]], limits=(np.inf,)))])
+        results_frame([EvaluationResult(trial(), record([[[1]], [[1]]], limits=(np.inf,)))])
     ).to_dict("records")
     assert np.isnan(line["return_half"]) and np.isnan(line["seeds_held"])
     assert line["limit"] == np.inf
@@ -165,3 +175,35 @@ def test_curves_are_averaged_by_iteration():
     half = stats.t.ppf(0.975, 1) * 1.0
     np.testing.assert_allclose(mean["high"] - mean["mean"], [half, half, np.nan])
     assert mean_curve([curve([])], "cost").empty
+
+
+def dangerous(seed, share, episodes=100, **more):
+    clean = np.arange(episodes) >= share * episodes
+    safety = {"clean": clean.astype(float), "severity": np.ones(episodes)}
+    return EvaluationResult(trial(seed=seed, **more), record(np.zeros((episodes, 1, 1)), safety=safety))
+
+
+def test_dangerous_episodes_have_both_intervals():
+    (line,) = over_seeds_frame(results_frame([dangerous(0, 0.1), dangerous(1, 0.2)])).to_dict("records")
+    assert line["dangerous_episodes"] == pytest.approx(0.15)
+    assert line["dangerous_episodes_half"] == pytest.approx(stats.t.ppf(0.975, 1) * 0.05)
+    # Wilson's interval of 30 out of 200, from its own equation.
+    z, n, p = stats.norm.ppf(0.975), 200, 0.15
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    assert (line["dangerous_low"], line["dangerous_high"]) == pytest.approx((centre - half, centre + half))
+
+
+def test_variants_and_unseen_environments_have_lines_of_their_own():
+    of = trial().trial
+    results = [
+        EvaluationResult(SuiteEvaluation(of, environment, "env", {}, variant), record([[[cost]]] * 2))
+        for environment, variant, cost in (("open", "", 1), ("open", "calm", 2), ("ring", "", 3))
+    ]
+    frame = results_frame(results)
+    assert frame[["environment", "row", "variant", "cost"]].to_numpy().tolist() == [
+        ["open", "ours", "", 1.0],
+        ["open", "ours", "calm", 2.0],
+        ["ring", "ours", "", 3.0],
+    ]
+    assert list(over_seeds_frame(frame)["cost"]) == [1.0, 2.0, 3.0]

@@ -106,6 +106,56 @@ def test_the_digest_follows_what_the_result_depends_on():
     assert len({same, *others}) == 7
 
 
+def test_a_trial_is_evaluated_in_variants_and_unseen_environments():
+    read = suite(
+        rows={"ours": {"variants": {"calm": {"beta": 0.95}}}, "theirs": {}, "data": {"data": "x.h5"}},
+        variants={"bold": {"explore": True}},
+        controllers=["random"],
+        unseen={"eight": {"env_config": {"n_agents": 8}}, "merge": {"env": "other", "env_config": {"a": 1}}},
+        seeds=2,
+    )
+    assert read.unseen == ("eight", "merge")
+    assert [(t.row, t.seed) for t in read.trials] == [
+        *((row, seed) for row in ("ours", "theirs") for seed in (0, 1)),
+        ("data", 0),
+        *(("random", seed) for seed in (0, 1)),
+    ]
+    of_seed_0 = [(e.trial.row, e.variant, e.environment) for e in read.evaluations if e.trial.seed == 0]
+    places = ("safemarl/crossing", "eight", "merge")
+    assert of_seed_0 == [
+        *(("ours", variant, place) for place in places for variant in ("", "bold", "calm")),
+        *(("theirs", variant, place) for place in places for variant in ("", "bold")),
+        ("data", "", "safemarl/crossing"),
+        *(("random", "", place) for place in places),
+    ]
+    own, _, calm, eight, *_ = read.evaluations
+    assert (own.file, own.is_own, own.changes, own.row) == ("evaluation.npz", True, {}, "ours")
+    assert (calm.changes, calm.row, calm.env_config) == ({"beta": 0.95}, "ours, calm", own.env_config)
+    assert (eight.env, eight.env_config) == ("safemarl/crossing", {"n_agents": 8, "time_limit": 50})
+    merge = next(e for e in read.evaluations if e.environment == "merge")
+    assert (merge.env, merge.env_config) == ("other", {"a": 1}), "settings mean nothing elsewhere"
+    assert len({(e.trial.folder, e.file) for e in read.evaluations}) == len(read.evaluations)
+    data = next(t for t in read.trials if t.data)
+    assert (data.data, data.split, data.run, data.limit) == ("x.h5", "all", None, 1.0)
+
+
+def test_of_several_environments_the_unseen_ones_tell_where_was_trained():
+    read = suite(environments={"a": {}, "b": {}}, unseen={"c": {}}, controllers=["random"])
+    of_row = [[e.environment for e in read.evaluations if e.trial.row == row] for row in read.rows]
+    assert of_row == [["a", "c, trained in a", "b", "c, trained in b"]] * 2
+
+
+def test_a_budget_may_leave_out_variants_and_unseen_environments():
+    changes = dict(
+        variants={"x": {}, "y": {}},
+        unseen={"c": {}, "d": {}},
+        budgets={"quick": {"variants": ["y"], "unseen": []}, "wrong": {"variants": ["z"]}},
+    )
+    assert [e.variant for e in suite("quick", **changes).evaluations] == ["", "y"]
+    with pytest.raises(SafeMARLError, match=r"variants of suite 'demo': there is none called 'z'"):
+        suite("wrong", **changes)
+
+
 def test_a_tuned_config_is_a_base():
     read = read_suite(
         "demo",
@@ -148,6 +198,14 @@ def test_merging_copies():
             "config.model_config.a is a grid_search; make a row of every value",
         ),
         ({"environments": {"e": {"config": {}}}}, "environment 'e' of suite 'demo' has no key 'config'"),
+        ({"unseen": {"e": {"layout": "ring"}}}, "unseen environment 'e' has no key 'layout'"),
+        ({"unseen": {"e": {}}, "environments": {"e": {}}}, "'e' both among its environments and as unseen"),
+        (
+            {"variants": {"v": {"env_config": {}}}},
+            "variant 'v' of row 'ours' of suite 'demo' sets env_config",
+        ),
+        ({"rows": {"x": {"data": 3}}}, "row 'x' of suite 'demo': data must be the path of a dataset"),
+        ({"rows": {"x": {"data": "d.h5", "run": "MABC"}}}, "row 'x' of suite 'demo' has no key 'run'"),
         ({"controllers": "random"}, "must be a list of names"),
         ({"controllers": ["ours"]}, "a row and a controller that are both called 'ours'"),
         ({"seeds": 0}, "seeds of suite 'demo' must be a whole number of at least 1, and is 0"),
@@ -177,3 +235,7 @@ def test_a_base_file_holds_one_experiment():
         SafeMARLError, match=r"base of suite 'demo': two\.yaml must hold exactly one experiment"
     ):
         read_suite("demo", {"base": "two.yaml", "rows": {"x": {}}}, lambda _: {"a": BASE, "b": BASE})
+    two = {"base": "two.yaml#b", "rows": {"x": {}}}
+    assert read_suite("demo", two, lambda _: {"a": {}, "b": BASE}).trials[0].run == "SCAL_MAPPO_L"
+    with pytest.raises(SafeMARLError, match=r"two\.yaml has no 'b'"):
+        read_suite("demo", two, lambda _: {"a": BASE, "c": BASE})

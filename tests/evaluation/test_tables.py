@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from rllib_safemarl.evaluation.comparison import TrialResult, over_seeds_frame, results_frame
+from rllib_safemarl.evaluation.comparison import EvaluationResult, over_seeds_frame, results_frame
 from rllib_safemarl.evaluation.tables import Page, figure, headline, markdown_page
-from tests.evaluation.test_comparison import curve, record, trial
+from tests.evaluation.test_comparison import curve, dangerous, record, trial
 
 PAGE = Page(
     title="A title",
@@ -20,7 +20,7 @@ PAGE = Page(
 
 def done(row, seed, cost, ret=1.0, environment="open", **more):
     metrics = {"goal_reached": np.array([1.0, 1.0])}
-    return TrialResult(
+    return EvaluationResult(
         trial(row, seed, environment, **more),
         record([[[cost]]] * 2, [[ret]] * 2, metrics=metrics),
         curve([0.0, cost]),
@@ -75,12 +75,12 @@ def test_the_page_says_where_it_comes_from():
 def test_what_is_missing_is_named():
     results = [
         done("ours", 0, 0.5),
-        TrialResult(trial(seed=1), problem="out of | memory"),
-        TrialResult(trial("new")),
+        EvaluationResult(trial(seed=1), problem="out of | memory"),
+        EvaluationResult(trial("new")),
     ]
     text = markdown_page(PAGE, results_frame(results))
     assert "**Failed: ours on open, seed 1: out of | memory**" in text
-    assert "**Unfinished: 1 of 3 trials" in text
+    assert "**Unfinished: 1 of 3 evaluations" in text
     assert cells(text, "| ours | 1.00")[-1] == "1 of 2"
     assert cells(text, "| new | –")[-1] == "0 of 1"
     assert cells(text, "| ours | 1 | –")[-1] == "failed"
@@ -94,13 +94,13 @@ def test_environments_have_a_table_each():
 
 
 def test_without_costs_there_are_no_columns_of_them():
-    free = TrialResult(trial(), record(np.zeros((2, 1, 0)), [[1], [2]], limits=(), names=()))
+    free = EvaluationResult(trial(), record(np.zeros((2, 1, 0)), [[1], [2]], limits=(), names=()))
     text = markdown_page(Page(**{**vars(PAGE), "picture": ""}), results_frame([free]))
     assert "cost" not in text.lower()
 
 
 def test_of_several_constraints_the_one_shown_is_named():
-    both = TrialResult(trial(), record([[[0.5, 9.0]]] * 2, limits=(1.0, 10.0), names=("a", "b")))
+    both = EvaluationResult(trial(), record([[[0.5, 9.0]]] * 2, limits=(1.0, 10.0), names=("a", "b")))
     text = markdown_page(PAGE, results_frame([both]))
     assert cells(text, "| ours | 0.00")[:5] == ["ours", "0.00", "b", "9.00", "10.00"]
     assert "of the constraint tightest in a row" in text
@@ -109,10 +109,10 @@ def test_of_several_constraints_the_one_shown_is_named():
 
 def test_the_headline_of_a_row():
     frame = over_seeds_frame(
-        results_frame([done("ours", 0, 0.5), done("ours", 1, 2.5), TrialResult(trial("new"))])
+        results_frame([done("ours", 0, 0.5), done("ours", 1, 2.5), EvaluationResult(trial("new"))])
     )
     ours, new = (headline(line) for _, line in frame.iterrows())
-    assert ours == "return 1.00 ± 0.00, cost 1.50 ± 12.71 / 1.00, limit held by 1 of 2 seeds"
+    assert ours == "return 1.00 ± 0.00, cost 1.50 ± 12.71, limit 1.00 held by 1 of 2 seeds"
     assert new == "0 of 1 seeds done"
 
 
@@ -131,3 +131,11 @@ def test_the_headline_of_a_row():
 )
 def test_numbers_have_about_three_digits(value, text):
     assert figure(value) == text
+
+
+def test_danger_stands_with_its_intervals_and_unseen_environments_are_named():
+    results = [dangerous(0, 0.1), dangerous(1, 0.2), dangerous(0, 0.0, environment="ring")]
+    text = markdown_page(Page(**{**vars(PAGE), "unseen": ("ring",)}), results_frame(results))
+    assert "| 15.0 % ± 63.5 % [10.7, 20.6] |" in text
+    assert "| 0.0 % [0.0, 3.7] |" in text
+    assert "## open\n" in text and "## ring, unseen in training\n" in text

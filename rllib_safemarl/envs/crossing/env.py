@@ -89,6 +89,11 @@ class CrossingVectorEnv(VectorEnv):
         """Positions are points of the plane."""
         return 2
 
+    @property
+    def clearance(self) -> float:
+        """Metres that must remain after braking; one metre where none must."""
+        return self.config.clearance or 1.0
+
     def graph(self) -> AgentGraph:
         """Moving by default, see ``CrossingConfig.graph``."""
         return self._graph
