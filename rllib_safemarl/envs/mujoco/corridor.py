@@ -72,6 +72,7 @@ class Corridor(Hazard):
     """
 
     cost_name = "corridor"
+    ahead = 2.0
     # Margins to the upper and the lower wall, direction here and behind the next fold, metres to that fold.
     shared_scales = (0.5, 0.5, 1.0, 1.0, 0.05)
 
@@ -91,12 +92,16 @@ class Corridor(Hazard):
                 zip(_X, _CENTRE + sign * self.half_width, np.diff(_X), np.diff(_CENTRE), strict=False)
             ):
                 yaw = math.atan2(rise, width)
-                spec.worldbody.add_geom(
+                # A body of its own: what lies far away then leaves MuJoCo's search for contacts early.
+                body = spec.worldbody.add_body(
+                    name=f"wall_{side}_{i}",
+                    pos=[x + 0.5 * width, y + 0.5 * rise, 0.5 * HEIGHT],
+                    quat=[math.cos(0.5 * yaw), 0.0, 0.0, math.sin(0.5 * yaw)],
+                )
+                body.add_geom(
                     name=f"wall_{side}_{i}",
                     type=mujoco.mjtGeom.mjGEOM_BOX,
                     size=[0.5 * math.hypot(width, rise), 0.5 * THICKNESS, 0.5 * HEIGHT],
-                    pos=[x + 0.5 * width, y + 0.5 * rise, 0.5 * HEIGHT],
-                    quat=[math.cos(0.5 * yaw), 0.0, 0.0, math.sin(0.5 * yaw)],
                     conaffinity=1,
                     condim=3,
                     rgba=PALE,

@@ -48,6 +48,7 @@ class Hazard(abc.ABC):
         shared_scales: factor on each feature that all agents see.
         own_scales: factor on each feature of single points, seen by the agents they belong to.
         marked: names of geoms that turn red in danger.
+        ahead: pictures look so far ahead of the robot, metres.
     """
 
     cost_name: ClassVar[str]
@@ -55,6 +56,7 @@ class Hazard(abc.ABC):
     shared_scales: Sequence[float] = ()
     own_scales: Sequence[float] = ()
     marked: Sequence[str] = ()
+    ahead: ClassVar[float] = 0.0
 
     def extend(self, spec: mujoco.MjSpec) -> None:  # noqa: B027 - speed has no place
         """Put it into the robot's world."""

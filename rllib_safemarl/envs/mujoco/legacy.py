@@ -101,6 +101,7 @@ class PublishedCorridor(Hazard):
     """
 
     cost_name = "corridor"
+    ahead = 2.0
 
     def __init__(
         self, half_width: float, walls: float, folds: Sequence[float] = (), falls_cost: bool = True

@@ -39,6 +39,7 @@ class MovingObstacle(Hazard):
     """
 
     cost_name = "obstacle"
+    ahead = 4.5
     # Distance along x, the obstacle's speed, and the phase of its drive.
     shared_scales = (0.1, 0.1, 1.0, 1.0)
 
@@ -136,6 +137,7 @@ class ClockObstacle(Hazard):
     """
 
     cost_name = "obstacle"
+    ahead = 1.5
     shared_scales = (0.2, 1.0, 1.0)
 
     def __init__(self, danger: float) -> None:
