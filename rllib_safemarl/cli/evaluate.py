@@ -19,7 +19,7 @@ from rllib_safemarl.cli.formats import count, number
 from rllib_safemarl.cli.paths import newest_checkpoint
 from rllib_safemarl.errors import SafeMARLError
 
-ENV_RUNNERS = "env_runners"
+ENV_RUNNERS, SAFETY = "env_runners", "safety"
 
 
 @click.command()
@@ -129,12 +129,18 @@ def _run_ours(folder: Path, changes: Mapping[str, Any], duration: int, unit: str
     from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
     from rllib_safemarl.algorithms.results import complete_results
+    from rllib_safemarl.evaluation.comparison_records import make_record
+    from rllib_safemarl.evaluation.rollouts import evaluate_runner
     from rllib_safemarl.evaluation.trained import TrainedTeam
 
     runner = TrainedTeam.read(folder).runner(changes, duration, unit)
     try:
-        count: dict[str, Any] = {f"num_{unit}": duration}
-        runner.sample(**count)
+        safety = {}
+        if unit == "episodes":
+            found = evaluate_runner(runner, duration, bool(changes["explore"]))
+            safety = make_record(found, None, {}).safety_figures()
+        else:
+            runner.sample(num_timesteps=duration)
         metrics = MetricsLogger(root=True)
         metrics.aggregate([runner.get_metrics()], key=ENV_RUNNERS)
         results = metrics.peek(latest_merged_only=True)
@@ -143,7 +149,7 @@ def _run_ours(folder: Path, changes: Mapping[str, Any], duration: int, unit: str
         complete_results(results, limits, runner.team)
     finally:
         runner.stop()
-    return results
+    return {**results, SAFETY: safety}
 
 
 def _run_rllibs(algorithm: Any, config: Any, folder: Path, flags: TrainFlags) -> dict[str, Any]:
@@ -171,7 +177,7 @@ def table(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Names and values to print of an evaluation.
 
     Args:
-        results: what ``Algorithm.evaluate()`` returned, and ``cost_limit``.
+        results: what ``Algorithm.evaluate()`` returned, ``cost_limit``, and perhaps figures of ``safety``.
     """
     from rllib_safemarl.evaluation.curves import lookup, tightest_cost
 
@@ -194,10 +200,26 @@ def table(results: Mapping[str, Any]) -> list[tuple[str, str]]:
         )
         rows.append((f"cost per episode and agent{named}", f"{number(cost)}{against}"))
         rows.append(("cost of the worst agent", number(figures.get("episode_cost_max_agent"))))
+    rows += _safety_rows(results.get(SAFETY) or {}, figures)
     for key, value in sorted(figures.items()):
         if key.endswith("_mean") and not key.startswith(("episode_", "agent_", "module_")):
             rows.append((key.removesuffix("_mean").replace("_", " "), number(value)))
     return rows
+
+
+def _safety_rows(safety: Mapping[str, Any], figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    from rllib_safemarl.evaluation.statistics import wilson_interval
+
+    if "dangerous_episodes" not in safety:
+        return []
+    episodes = int(figures["num_episodes"])
+    rate = wilson_interval(round(safety["dangerous_episodes"] * episodes), episodes)
+    low, high = 100 * rate.low, 100 * rate.high
+    return [
+        ("dangerous episodes", f"{100 * rate.mean:.1f} %, 95 % interval {low:.1f} to {high:.1f} %"),
+        ("safe states", f"{100 * safety['safe_share']:.1f} %"),
+        ("violations per episode", number(safety["violations"])),
+    ]
 
 
 def plain(value: Any) -> Any:

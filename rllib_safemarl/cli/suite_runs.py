@@ -144,8 +144,8 @@ def evaluate(
     task = ray.remote(num_cpus=1, max_retries=0)(run_evaluation)
     noted = {**about, "asked": folder.episodes}
     running = {task.remote(e, source(e.trial), folder.episodes, noted): e for e in evaluations}
-    count = f"{len(evaluations)} {'time' if len(evaluations) == 1 else 'times'}"
-    say(f"evaluating {count}, {folder.episodes} episodes each")
+    count = f"{len(evaluations)} evaluation{'' if len(evaluations) == 1 else 's'}"
+    say(f"{count}, {folder.episodes} episodes each")
     while running:
         (ready, *_), _ = ray.wait(list(running))
         evaluation = running.pop(ready)

@@ -69,12 +69,12 @@ class EvaluationRecord:
             "limit_held": all(c["limit_held"] for c in costs) if self._has_limit else None,
             **{name: float(np.nanmean(v)) for name, v in self.metrics.items() if not np.isnan(v).all()},
             **several,
-            **self._safety_figures(),
+            **self.safety_figures(),
             "episode_steps": float(self.lengths.mean()),
             "episodes": self.episodes,
         }
 
-    def _safety_figures(self) -> dict[str, float]:
+    def safety_figures(self) -> dict[str, float]:
         """Means over episodes; severity over those with danger, NaN if there was none."""
         figures = {
             name: float(v.mean()) for name, v in self.safety.items() if name not in ("clean", "severity")

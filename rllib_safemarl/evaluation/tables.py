@@ -166,7 +166,7 @@ def _made_by(page: Page) -> str:
     return (
         f"`{page.command}`\n\n{budget}{page.date}, {page.version}; {seeds} "
         f"({', '.join(map(str, page.seeds))}), {page.episodes} evaluation episodes of each, deterministic "
-        "and from starts not trained on."
+        "unless a variant says otherwise, and from starts not trained on; datasets are taken whole."
     )
 
 

@@ -57,6 +57,8 @@ def set_evaluation(config: AlgorithmConfig, changes: Mapping[str, Any], duration
     Raises:
         SafeMARLError: a key or a value of ours does not fit.
     """
+    if isinstance(config, ColumnarConfig):
+        _refuse_other_views(config, changes)
     config.update_from_dict(
         {
             "num_env_runners": 0,
@@ -71,6 +73,16 @@ def set_evaluation(config: AlgorithmConfig, changes: Mapping[str, Any], duration
         }
     )
     config.validate()
+
+
+def _refuse_other_views(config: ColumnarConfig, changes: Mapping[str, Any]) -> None:
+    for name in VIEW_SETTINGS:
+        trained = getattr(config, name)
+        if name in changes and changes[name] != trained:
+            raise SafeMARLError(
+                f"{name}={changes[name]!r} cannot be evaluated: policies see as they were trained, "
+                f"{name}={trained!r}."
+            )
 
 
 @dataclass(frozen=True)
@@ -119,12 +131,6 @@ class TrainedTeam:
         Raises:
             SafeMARLError: a change or the environment does not fit the policies; one line.
         """
-        for name in VIEW_SETTINGS:
-            if name in changes and changes[name] != getattr(self.config, name):
-                raise SafeMARLError(
-                    f"{name}={changes[name]!r} cannot be evaluated: policies see as they were trained, "
-                    f"{name}={getattr(self.config, name)!r}."
-                )
         config = self.config.copy(copy_frozen=False)
         set_evaluation(config, changes, duration, unit)
         config = config.get_evaluation_config_object()

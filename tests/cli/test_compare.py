@@ -166,7 +166,7 @@ def test_only_what_is_lost_or_changed_is_done_again(goes):
     folder, state, lost, (_, before), _, (done, after) = goes
     assert "2 trials to train, 9 to evaluate, 12 done" in done.stdout
     assert "training ours" not in done.stdout
-    assert "evaluating 1 time, 10 episodes" in done.stdout
+    assert "1 evaluation, 10 episodes each" in done.stdout
     for name, was in state.items():
         now = times(folder, name)
         kept = was.keys() - {f"{lost.parent.name}/{lost.name}"}

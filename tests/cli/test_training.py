@@ -82,6 +82,9 @@ def test_a_checkpoint_is_evaluated_on_so_many_episodes(grid, tmp_path):
     assert table["episodes"] == "6"
     assert " / 1.00, " in table["cost per episode and agent"]
     assert "goal reached" in table
+    share, cost = results["safety"]["safe_share"], results["env_runners"]["episode_cost_mean"]
+    assert share == pytest.approx(1.0 - cost / 10), "a cost is one step in danger of one agent"
+    assert table["safe states"] == f"{100 * share:.1f} %" and " % interval " in table["dangerous episodes"]
 
 
 def test_an_episode_of_a_checkpoint_is_drawn(grid, tmp_path):
