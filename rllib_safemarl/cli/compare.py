@@ -85,7 +85,8 @@ def _plan(suite: Suite, work: Work) -> str:
     if not work.to_evaluate:
         return f"{text}all {total} evaluations are done"
     done = total - len(work.to_evaluate)
-    return f"{text}{len(work.to_train)} trials to train, {len(work.to_evaluate)} to evaluate, {done} done"
+    train = f"{len(work.to_train)} {'trial' if len(work.to_train) == 1 else 'trials'} to train"
+    return f"{text}{train}, {len(work.to_evaluate)} to evaluate, {done} done"
 
 
 def _run(suite: Suite, folder: SuiteFolder, work: Work, inputs: Path, flags: TrainFlags) -> int | None:
