@@ -33,12 +33,11 @@ HEIGHT = 1.4
 
 _X = np.array([ENDS[0], *FOLDS, ENDS[1]])
 _CENTRE = SLOPE * np.array([0.0, 0.0, 20.0, -20.0, 20.0, 20.0])
-_SINE = np.sin(np.arctan(np.diff(_CENTRE) / np.diff(_X)))
-
-
-def centre_line(x: Array) -> Array:
-    """Where the centre line is, y in metres."""
-    return np.interp(x, _X, _CENTRE)
+_SPAN, _RISE = np.diff(_X), np.diff(_CENTRE)
+_ALONG = np.array([_SPAN, _RISE]) / (_SPAN**2 + _RISE**2)
+_SINE = np.sin(np.arctan(_RISE / _SPAN))
+_SIDES = np.array([1.0, -1.0])
+"""The upper and the lower wall."""
 
 
 def wall_distances(points: Array, half_width: float) -> Array:
@@ -51,16 +50,18 @@ def wall_distances(points: Array, half_width: float) -> Array:
     Returns:
         ``[..., 2]`` metres.
     """
-    x, y = points[..., 0, None], points[..., 1, None]
-    span, rise = np.diff(_X), np.diff(_CENTRE)
-    distances = []
-    for side in (1.0, -1.0):
-        from_x, from_y = x - _X[:-1], y - (_CENTRE[:-1] + side * half_width)
-        along = np.clip((from_x * span + from_y * rise) / (span**2 + rise**2), 0.0, 1.0)
-        squared = (from_x - along * span) ** 2 + (from_y - along * rise) ** 2
-        beyond = side * (y[..., 0] - centre_line(x[..., 0])) > half_width
-        distances.append(np.where(beyond, -1.0, 1.0) * np.sqrt(squared.min(-1)))
-    return np.stack(distances, -1)
+    x, y = points[..., 0], points[..., 1]
+    sides = half_width * _SIDES
+    from_x = x[..., None, None] - _X[:-1]
+    from_y = y[..., None, None] - (_CENTRE[:-1] + sides[:, None])
+    along = np.minimum(np.maximum(from_x * _ALONG[0] + from_y * _ALONG[1], 0.0), 1.0)
+    from_x = from_x - along * _SPAN
+    from_y -= along * _RISE
+    from_y *= from_y
+    from_y += from_x * from_x
+    nearest = np.sqrt(from_y.min(-1))
+    offset = (y - np.interp(x, _X, _CENTRE))[..., None] * _SIDES
+    return np.where(offset > half_width, -nearest, nearest)
 
 
 class Corridor(Hazard):
@@ -81,6 +82,7 @@ class Corridor(Hazard):
         self.danger = danger
         self.falls_cost = falls_cost
         self.own_scales = (0.5, 0.5)
+        self._known: tuple[Array, Array] | None = None
         pieces = range(len(_X) - 1)
         self.marked = [f"wall_{side}_{i}" for side in ("upper", "lower") for i in pieces]
 
@@ -89,7 +91,7 @@ class Corridor(Hazard):
         mujoco = need_mujoco()
         for side, sign in (("upper", 1.0), ("lower", -1.0)):
             for i, (x, y, width, rise) in enumerate(
-                zip(_X, _CENTRE + sign * self.half_width, np.diff(_X), np.diff(_CENTRE), strict=False)
+                zip(_X, _CENTRE + sign * self.half_width, _SPAN, _RISE, strict=False)
             ):
                 yaw = math.atan2(rise, width)
                 # A body of its own: what lies far away then leaves MuJoCo's search for contacts early.
@@ -107,22 +109,27 @@ class Corridor(Hazard):
                     rgba=PALE,
                 )
 
+    def _walls(self, points: Array) -> Array:
+        """``[N, S, 2]`` margins to both walls; costs and observations ask for the same points in turn."""
+        if self._known is None or self._known[0] is not points:
+            self._known = points, wall_distances(points, self.half_width) - self.danger
+        return self._known[1]
+
     def margins(self, robot: Robot, passage: Passage) -> Array:
         """Metres from every point to the nearer wall's danger."""
-        return wall_distances(passage.points, self.half_width).min(-1) - self.danger
+        return self._walls(passage.points).min(-1)
 
     def shared(self, robot: Robot, moment: Moment, points: Array) -> Array:
         """Of the first point: margins to both walls, direction here and after the fold, way to the fold."""
-        head = points[:, 0]
-        x = head[:, 0]
+        x = points[:, 0, 0]
         piece = np.clip(np.searchsorted(_X, x, side="right") - 1, 0, len(_SINE) - 1)
         following = np.minimum(piece + 1, len(_SINE) - 1)
         to_fold = np.minimum(_X[piece + 1] - x, 20.0)
-        walls = wall_distances(head, self.half_width) - self.danger
+        walls = self._walls(points)[:, 0]
         return np.stack([walls[:, 0], walls[:, 1], _SINE[piece], _SINE[following], to_fold], -1)
 
     def own(self, robot: Robot, moment: Moment, points: Array) -> Array | None:
         """Margins of every point to both walls; with one point, all see them anyway."""
         if robot.num_points == 1:
             return None
-        return wall_distances(points, self.half_width) - self.danger
+        return self._walls(points)

@@ -62,6 +62,8 @@ class MujocoVectorEnv(VectorEnv):
             self._observer.measure(Moment(np.zeros(1), np.zeros((1, sizes[0])), np.zeros((1, sizes[1]))))
         self.kinds: tuple[Kind, ...] = self._observer.kinds
         self._blame = self._blamed_points()
+        own = own_points(self.robot, self.parts)
+        self._shares = own / own.sum(1, keepdims=True)
         self._motors = self._motor_order()
         self._control_scale = np.asarray(self.model.actuator_ctrlrange)[:, 1].copy()
         self._contacts = ContactForces(self.model) if self.robot.reward.contact else None
@@ -206,13 +208,7 @@ class MujocoVectorEnv(VectorEnv):
         """``[N, A, 2]`` mean of every agent's points, metres."""
         if points.shape[1] == 1:
             return np.repeat(points, self.num_agents, 1).astype(np.float32)
-        share = self._shares
-        return np.einsum("as,nsd->nad", share, points).astype(np.float32)
-
-    @property
-    def _shares(self) -> Array:
-        blame = own_points(self.robot, self.parts).astype(float)
-        return blame / blame.sum(1, keepdims=True)
+        return (self._shares @ points).astype(np.float32)
 
     def _observe(self) -> Observation:
         moment = self._simulator.moment()
