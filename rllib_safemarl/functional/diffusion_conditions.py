@@ -1,77 +1,42 @@
-"""The condition y = (least barrier of a window, its return): scale, and what can be asked for.
+"""The condition y = (least barrier of a window, its return) on the scale of the data's ranks.
 
-A network asked for what no window of the data has answers with anything; so targets are scaled by the
-data's quantiles, and the target of the barrier is held within what the data reach from the present one.
+Returns of windows that run into danger lie far below all others, so on a linear scale every window worth
+asking for would look alike. Ranks spread them evenly: -1 is the least of the data, 0 its median, 1 the most.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import torch
+from torch import Tensor
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-Array = NDArray[np.float64]
+RANK_POINTS = 201
+"""Quantiles that make up a scale."""
 
 
-@dataclass(frozen=True)
-class QuantileScale:
-    """Maps the data's quantiles to -1 and 1, linearly.
+def quantile_table(values: Tensor) -> Tensor:
+    """Evenly spaced quantiles ``[RANK_POINTS]`` of ``values [W]``, rising."""
+    ordered = values.double().sort().values
+    at = torch.linspace(0.0, len(ordered) - 1.0, RANK_POINTS, dtype=torch.float64)
+    low = at.floor().long()
+    high = at.ceil().long()
+    return torch.lerp(ordered[low], ordered[high], at - low).to(values.dtype)
 
-    Attributes:
-        low: what maps to -1.
-        high: what maps to 1, above ``low``.
+
+def to_ranks(values: Tensor, table: Tensor) -> Tensor:
+    """Ranks ``[...]`` in [-1, 1] of ``values [...]``, linear between the quantiles of ``table [P]``.
+
+    A value that many share has the rank in the middle of theirs.
     """
-
-    low: float
-    high: float
-
-    @classmethod
-    def of_data(cls, values: ArrayLike, tail: float = 0.02) -> QuantileScale:
-        """The scale that leaves a share ``tail`` of the values below -1, and as many above 1."""
-        low, high = np.quantile(np.asarray(values, np.float64), [tail, 1.0 - tail])
-        # A constant is mapped to 0.
-        return cls(float(low), float(high)) if high > low else cls(float(low) - 1.0, float(high) + 1.0)
-
-    def scale(self, values: ArrayLike) -> Array:
-        """Values to multiples of the half range."""
-        return (2.0 * np.asarray(values, np.float64) - self.high - self.low) / (self.high - self.low)
-
-    def unscale(self, scaled: ArrayLike) -> Array:
-        """The inverse of :meth:`scale`."""
-        return (np.asarray(scaled, np.float64) * (self.high - self.low) + self.high + self.low) / 2.0
+    values = values.contiguous()
+    last = len(table) - 1
+    left = torch.searchsorted(table, values)
+    right = torch.searchsorted(table, values, right=True)
+    below, above = table[(left - 1).clamp(0, last)], table[left.clamp(0, last)]
+    between = left - 1 + ((values - below) / (above - below).clamp_min(1e-12)).clamp(0.0, 1.0)
+    place = torch.where(left == right, between, (left + right - 1) / 2.0)
+    return 2.0 * place.clamp(0.0, last).to(values.dtype) / last - 1.0
 
 
-@dataclass(frozen=True)
-class Reach:
-    """What the data reach from a present barrier: an upper quantile of y given h(x_0).
-
-    Attributes:
-        present: ``[N]`` h(x_0), rising; means of bins of equally many windows.
-        reached: ``[N]`` the quantile of y in each bin.
-    """
-
-    present: Array
-    reached: Array
-
-    @classmethod
-    def of_data(cls, present: ArrayLike, values: ArrayLike, quantile: float = 0.95, bins: int = 20) -> Reach:
-        """Fit to windows.
-
-        Args:
-            present: ``[W]`` h(x_0) of the data's windows.
-            values: ``[W]`` their y.
-            quantile: of y in each bin.
-            bins: at most so many, fewer where windows are few.
-        """
-        x, y = np.asarray(present, np.float64), np.asarray(values, np.float64)
-        order = np.argsort(x, kind="stable")
-        parts = np.array_split(order, max(1, min(bins, len(x) // 10)))
-        return cls(
-            np.array([x[part].mean() for part in parts]),
-            np.array([np.quantile(y[part], quantile) for part in parts]),
-        )
-
-    def clip(self, target: ArrayLike, present: ArrayLike) -> Array:
-        """``target``, at most what the data reach from ``present``; shapes broadcast."""
-        return np.minimum(target, np.interp(np.asarray(present), self.present, self.reached))
+def rank_of_quantile(quantile: float) -> float:
+    """The rank of a quantile, 0 … 1."""
+    return 2.0 * quantile - 1.0

@@ -37,7 +37,17 @@ def training_pair(
     return (x if inpainting is None else inpainting(x)), target
 
 
-def denoising_loss(output: Tensor, target: Tensor, counted: Tensor) -> Tensor:
+def training_steps(count: int, num_steps: int, bias: float, generator: torch.Generator) -> Tensor:
+    """Steps ``[count]`` in 1 … K to noise windows to, ``⌈K u^{1/bias}⌉`` for uniform u.
+
+    Few-step samplers ask the network where there is most noise; there it has most to learn, too. A bias of
+    1 is uniform, 3 draws half of the steps from the noisiest fifth.
+    """
+    u = torch.rand(count, generator=generator)
+    return (num_steps * u.pow(1.0 / bias)).ceil().long().clamp(1, num_steps)
+
+
+def denoising_loss(output: Tensor, target: Tensor, counted: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean squared error over what counts, eq. (10), first term.
 
     Args:
@@ -45,12 +55,17 @@ def denoising_loss(output: Tensor, target: Tensor, counted: Tensor) -> Tensor:
         target: ``[B, ...]``.
         counted: broadcasts against ``output``; true where the loss counts: not where inpainted, beyond
             the end of an episode, or in a neighbour slot without a neighbour.
+        weights: broadcast against ``output``; all alike where not given.
 
     Returns:
         A scalar; 0 where nothing counts.
     """
     # Zeros first: filler may be NaN, and a NaN that is masked after the square still spoils the gradient.
-    return masked_mean(torch.where(counted, output - target, 0.0).square(), counted)
+    square = torch.where(counted, output - target, 0.0).square()
+    if weights is None:
+        return masked_mean(square, counted)
+    counts = counted.expand_as(square) * weights
+    return (square * weights).sum() / counts.sum().clamp_min(1e-12)
 
 
 def inverse_dynamics_loss(prediction: Tensor, actions: Tensor, counted: Tensor) -> Tensor:

@@ -1,37 +1,40 @@
-"""Scales of the conditions, and what may be asked for."""
+"""Ranks of the data."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
+import torch
+from scipy import stats
 
-from rllib_safemarl.functional.diffusion_conditions import QuantileScale, Reach
-
-
-def test_quantiles_go_to_minus_one_and_one():
-    values = np.arange(101.0)
-    scale = QuantileScale.of_data(values, tail=0.1)
-    assert (scale.low, scale.high) == pytest.approx((10.0, 90.0))
-    assert scale.scale([10.0, 50.0, 90.0, 130.0]) == pytest.approx([-1.0, 0.0, 1.0, 2.0])
-    assert scale.unscale(scale.scale(values)) == pytest.approx(values)
-
-
-def test_constants_go_to_zero():
-    assert QuantileScale.of_data(np.full(9, 4.0)).scale(4.0) == 0.0
+from rllib_safemarl.functional.diffusion_conditions import (
+    RANK_POINTS,
+    quantile_table,
+    rank_of_quantile,
+    to_ranks,
+)
 
 
-def test_reach_is_the_quantile_at_the_present_barrier():
-    rng = np.random.default_rng(0)
-    present = rng.uniform(-1, 1, 40_000)
-    values = present + rng.uniform(-0.5, 0.5, 40_000)
-    reach = Reach.of_data(present, values, quantile=0.9)
-    # Uniform over (x - .5, x + .5): its 90 % quantile is x + .4.
-    at = np.array([-0.5, 0.0, 0.5])
-    assert reach.clip(9.0, at) == pytest.approx(at + 0.4, abs=0.02)
-    assert reach.clip(-0.8, at).tolist() == [-0.8] * 3
-    assert reach.clip(9.0, 5.0) == pytest.approx(reach.reached[-1])
+def test_quantiles_are_torchs():
+    values = torch.randn(5000, generator=torch.Generator().manual_seed(0))
+    expected = torch.quantile(values, torch.linspace(0.0, 1.0, RANK_POINTS))
+    torch.testing.assert_close(quantile_table(values), expected)
 
 
-def test_reach_of_few_windows():
-    reach = Reach.of_data([0.1, 0.2, 0.3], [1.0, 2.0, 3.0], quantile=1.0)
-    assert reach.clip(9.0, 0.0) == 3.0
+def test_ranks_spread_any_distribution_evenly():
+    values = torch.randn(20_000, generator=torch.Generator().manual_seed(1)).exp()
+    ranks = to_ranks(values, quantile_table(values))
+    assert stats.kstest(ranks.numpy(), "uniform", (-1.0, 2.0)).statistic < 0.01
+
+
+def test_between_and_beyond_the_quantiles():
+    table = quantile_table(torch.arange(201.0))
+    assert to_ranks(torch.tensor([-5.0, 0.0, 50.0, 100.5, 200.0, 900.0]), table).tolist() == pytest.approx(
+        [-1.0, -1.0, -0.5, 0.005, 1.0, 1.0], abs=1e-6
+    )
+
+
+def test_what_many_share_ranks_in_their_middle():
+    table = quantile_table(torch.cat([torch.zeros(600), torch.linspace(1.0, 2.0, 400)]))
+    rank = float(to_ranks(torch.tensor(0.0), table))
+    assert rank == pytest.approx(rank_of_quantile(0.3), abs=0.01)
+    assert to_ranks(torch.full((3,), 4.0), quantile_table(torch.full((9,), 4.0))).tolist() == [0.0] * 3

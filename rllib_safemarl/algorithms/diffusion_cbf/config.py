@@ -9,7 +9,6 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.from_config import NotProvided
 
 from rllib_safemarl.algorithms.diffusion_cbf.module import PLANNER, DiffusionCBFModule
-from rllib_safemarl.algorithms.diffusion_cbf.planner import StateLayout
 from rllib_safemarl.algorithms.diffusion_cbf.prepare import label
 from rllib_safemarl.algorithms.diffusion_cbf.settings import DIFFUSION_CBF_SETTINGS
 from rllib_safemarl.algorithms.offline.algorithm import OfflineAlgorithm
@@ -18,6 +17,7 @@ from rllib_safemarl.data.dataset import Dataset
 from rllib_safemarl.envs.team import TEAM, make_views
 from rllib_safemarl.nn.set_encoder import SetLayout
 from rllib_safemarl.offline.source import Prepare
+from rllib_safemarl.policies.planner import StateLayout
 
 OWN = tuple(name for name in DIFFUSION_CBF_SETTINGS if name not in OFFLINE_SETTINGS)
 """Settings that ``.training()`` takes beside those of every offline algorithm."""
@@ -30,9 +30,10 @@ class DiffusionCBFConfig(OfflineConfig):
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class or DiffusionCBF)
-        self.lr = 5e-4
+        self.lr = 1e-3
         self.gamma = 0.98
-        self.train_batch_size_per_learner = 256
+        self.grad_clip = 1.0
+        self.train_batch_size_per_learner = 128
 
     def training(self, **settings: Any) -> Any:
         """RLlib's ``training()``, and our settings as in this class's ``settings``."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+from gymnasium import spaces
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.distribution.torch.torch_distribution import TorchDeterministic
 from ray.rllib.core.rl_module.torch import TorchRLModule
 
-from rllib_safemarl.algorithms.diffusion_cbf.planner import Planner
+from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.policies.planner import ActionLayout, Planner
+from rllib_safemarl.policies.planning import PlanningPolicy
 
 PLANNER = "planner"
 """Key of the model config under which the planner's layout, settings and widths stand."""
@@ -20,7 +24,8 @@ class DiffusionCBFModule(TorchRLModule):
     def setup(self) -> None:
         """Build the planner that the model config describes."""
         layout, settings, hiddens = self.model_config[PLANNER]
-        self.planner = Planner(layout, self.action_space.shape[0], settings, hiddens)
+        self.planner = Planner(layout, action_layout(self.action_space), settings, hiddens)
+        self.policy = PlanningPolicy(self.planner)
 
     def get_exploration_action_dist_cls(self) -> Any:
         """Actions are chosen, not drawn."""
@@ -29,5 +34,22 @@ class DiffusionCBFModule(TorchRLModule):
     get_inference_action_dist_cls = get_train_action_dist_cls = get_exploration_action_dist_cls
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        actions = self.planner.act(batch[Columns.OBS])
-        return {Columns.ACTIONS: actions, Columns.ACTION_LOGP: actions.new_zeros(len(actions))}
+        actions = self.policy.act(batch[Columns.OBS])
+        return {Columns.ACTIONS: actions, Columns.ACTION_LOGP: torch.zeros(len(actions))}
+
+
+def action_layout(space: spaces.Space) -> ActionLayout:
+    """What an agent can do, by its action space.
+
+    Raises:
+        SafeMARLError: inverse dynamics cannot give such actions.
+    """
+    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+        return ActionLayout(space.shape[0])
+    if isinstance(space, spaces.Discrete):
+        return ActionLayout(0, (int(space.n),), single=True)
+    if isinstance(space, spaces.MultiDiscrete) and len(space.shape) == 1:
+        return ActionLayout(0, tuple(int(n) for n in space.nvec))
+    raise SafeMARLError(
+        f"plans cannot be acted on by {space}: actions must be a vector, a choice, or a vector of choices."
+    )

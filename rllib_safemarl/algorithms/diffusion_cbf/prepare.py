@@ -14,8 +14,9 @@ from rllib_safemarl.functional.barrier_sets import BarrierSets, barrier_sets
 
 INITIAL, DANGER, NEXT_DANGER = f"{SIGNALS}initial", f"{SIGNALS}danger", f"{SIGNALS}next_danger"
 PRE_DANGER, LEAST_MARGIN = f"{SIGNALS}pre_danger", f"{SIGNALS}least_margin"
-LABELS = (INITIAL, DANGER, NEXT_DANGER, PRE_DANGER, LEAST_MARGIN)
-"""Row columns ``[R, A]`` that :func:`label` adds."""
+ROW = f"{SIGNALS}row"
+LABELS = (INITIAL, DANGER, NEXT_DANGER, PRE_DANGER, LEAST_MARGIN, ROW)
+"""Row columns ``[R, A]`` that :func:`label` adds, the row's own number among them."""
 
 
 def moment_margins(dataset: Dataset) -> NDArray[np.float32]:
@@ -66,5 +67,6 @@ def label(dataset: Dataset, horizon: int) -> Dataset:
         NEXT_DANGER: sets.danger[is_next],
         PRE_DANGER: sets.pre_danger[is_row],
         LEAST_MARGIN: sets.least_margin[is_row].astype(np.float32),
+        ROW: np.repeat(np.arange(dataset.num_rows)[:, None], len(dataset.schema.agents), 1),
     }
     return replace(dataset, rows={**dataset.rows, **labels})

@@ -1,35 +1,45 @@
-"""What a planner must know of its data: scales, reach, the floor of returns, and scores for β."""
+"""What a planner must know of its data: scales, the floor of returns, and scores for β."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import rankdata
 from torch import Tensor
 
-from rllib_safemarl.algorithms.diffusion_cbf.planner import MOST_SCORES, REACH_BINS, Planner
-from rllib_safemarl.algorithms.diffusion_cbf.prepare import DANGER, NEXT_DANGER, PRE_DANGER
+from rllib_safemarl.algorithms.diffusion_cbf.prepare import DANGER, INITIAL, NEXT_DANGER, PRE_DANGER
+from rllib_safemarl.algorithms.diffusion_cbf.rows import Rows
 from rllib_safemarl.data.dataset import Dataset
-from rllib_safemarl.functional.calibration import episode_maxima
-from rllib_safemarl.functional.diffusion_conditions import QuantileScale, Reach
+from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.functional.calibration import episode_maxima, precision_thresholds
+from rllib_safemarl.functional.plan_windows import change_scales
 from rllib_safemarl.functional.window_returns import discounted_returns, value_floor
+from rllib_safemarl.offline.source import open_source
+from rllib_safemarl.policies.planner import MOST_SCORES, Planner
 
 
 def return_floor(dataset: Dataset, gamma: float, penalty: float) -> float:
-    """V_min: the smallest penalised return of a state that is in no danger."""
-    reward = dataset["rewards"] - penalty * dataset[NEXT_DANGER]
+    """V_min: less, by one penalty, than the smallest return of a state after which no danger comes.
+
+    Returns that pass through danger are lower still, but they are none of the safe set's; with the least of
+    them as the floor, V of every state near the border would be about nothing else.
+    """
     cut = np.zeros(dataset.num_rows, bool)
     cut[dataset.offsets[1:] - 1] = True
-    return value_floor(discounted_returns(reward, cut, gamma), ~dataset[DANGER])
+    danger = dataset[DANGER] | dataset[NEXT_DANGER]
+    clean = discounted_returns(danger.astype(np.float64), cut, 1.0) == 0.0
+    return value_floor(discounted_returns(dataset["rewards"], cut, gamma), clean) - penalty
 
 
 @torch.no_grad()
 def fit_normaliser(planner: Planner, views: Tensor) -> None:
     """Means and deviations of own features, and of slots that are taken, alike for all slots.
 
-    Flags stay as they are. Typical steps for inverse dynamics and the one-step model come along.
+    Flags stay as they are.
 
     Args:
         planner: whose.
@@ -37,69 +47,112 @@ def fit_normaliser(planner: Planner, views: Tensor) -> None:
     """
     sets, layout = planner.layout.sets, planner.layout
     own, slots = sets.split(views)
-    mask = layout.mask(views)
     mean, deviation = [own.flatten(0, -2).mean(0)], [own.flatten(0, -2).std(0)]
     if layout.slots:
-        taken = slots[mask]
+        taken = slots[layout.mask(views)]
+        if not len(taken):
+            raise SafeMARLError("no agent ever has a neighbour in the dataset: set kappa: 0.")
         centre, spread = taken.mean(0), taken.std(0)
         centre[layout.present :], spread[layout.present :] = 0.0, 1.0
         mean += [centre] * layout.slots
         deviation += [spread] * layout.slots
     planner.mean.copy_(torch.cat(mean))
     planner.deviation.copy_(torch.cat(deviation).clamp_min(1e-3))
-    x, mask = planner.state(views)
-    own, slots = sets.split(x)
+
+
+@torch.no_grad()
+def fit_changes(planner: Planner, rows: Rows) -> None:
+    """Typical changes: of plans from the present, and of one step for inverse dynamics and the model."""
+    sets, layout = planner.layout.sets, planner.layout
+    planner.plan_scales.copy_(change_scales(rows.x, rows.plan_counted))
+    own, slots = sets.split(rows.x)
     step = (own[:, 1] - own[:, 0]).std(0)
-    slot_step = torch.zeros(sets.slot_size)
+    slot_step = torch.zeros(sets.slot_size, device=step.device)
     if layout.slots:
-        slot_step = (slots[:, 1] - slots[:, 0])[mask[:, 0] & mask[:, 1]].std(0)
+        slot_step = (slots[:, 1] - slots[:, 0])[rows.mask].std(0)
     planner.inverse.set_change_scale(step)
     planner.model.set_change_scale(step, slot_step)
 
 
-@torch.no_grad()
-def fit_conditions(planner: Planner, present: Tensor, barrier: Tensor, returns: Tensor) -> None:
-    """Scale y by the data's quantiles, and see what windows reach from a present barrier.
+@dataclass(frozen=True)
+class Labelled:
+    """A split seen by one policy's agents.
 
-    Args:
-        planner: whose.
-        present: ``[W]`` h of windows' first moments.
-        barrier: ``[W]`` their least h.
-        returns: ``[W]`` their returns.
-    """
-    for entry, values in enumerate((barrier, returns)):
-        scale = QuantileScale.of_data(values.numpy())
-        planner.low[entry], planner.high[entry] = scale.low, scale.high
-    planner.barrier_quantiles.copy_(torch.quantile(barrier, torch.linspace(0.0, 1.0, 101)))
-    reach = Reach.of_data(present.numpy(), barrier.numpy(), bins=REACH_BINS)
-    points = torch.linspace(float(reach.present[0]), float(reach.present[-1]) + 1e-6, REACH_BINS)
-    planner.reach_present.copy_(points)
-    planner.reach_value.copy_(torch.from_numpy(np.interp(points.numpy(), reach.present, reach.reached)))
-
-
-@torch.no_grad()
-def fit_scores(planner: Planner, views: np.ndarray, agents: np.ndarray, dataset: Dataset) -> None:
-    """Scores of the dangerous episodes of the calibration split, see :func:`miss_offset`.
-
-    Args:
-        planner: whose.
-        views: ``[R, G, V]`` of its agents in every row.
+    Attributes:
+        views: ``[R, G, V]`` raw, of every row.
         agents: ``[G]`` their indices.
-        dataset: the calibration split, labelled.
+        dataset: labelled.
     """
-    h = torch.cat(
-        [planner.barrier(*planner.state(part)) for part in torch.from_numpy(views).split(8192)]
-    ).numpy()
-    scores = episode_maxima(h, dataset[PRE_DANGER][:, agents], dataset.offsets)
-    dangerous = np.sort(scores[scores > -math.inf])[:MOST_SCORES]
+
+    views: np.ndarray
+    agents: np.ndarray
+    dataset: Dataset
+
+    @torch.no_grad()
+    def barrier(self, planner: Planner) -> np.ndarray:
+        """H of every row and agent ``[R, G]``."""
+        parts = torch.from_numpy(self.views).to(planner.mean.device).split(8192)
+        return torch.cat([planner.barrier(*planner.state(part)) for part in parts]).cpu().numpy()
+
+    def label(self, name: str) -> np.ndarray:
+        """A label ``[R, G]``."""
+        return self.dataset[name][:, self.agents]
+
+    def scores(self, h: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Largest h of every episode over pre-danger states, over safe ones, and over unsafe ones."""
+        pre = self.label(PRE_DANGER)
+        counted = (pre, self.label(INITIAL), pre | self.label(DANGER))
+        pre_scores, safe, unsafe = (episode_maxima(h, each, self.dataset.offsets) for each in counted)
+        return pre_scores, safe, unsafe
+
+
+@torch.no_grad()
+def calibrate(planner: Planner, calibration: Labelled, selection: Labelled) -> dict[str, float]:
+    """Store what δ(β) is computed from, for any β and in both modes.
+
+    Args:
+        planner: whose.
+        calibration: the calibration split.
+        selection: from which the precision mode takes its thresholds.
+
+    Returns:
+        What to report: δ, and how well the barrier tells held-out states apart.
+    """
+    settings = planner.settings
+    h = calibration.barrier(planner)
+    pre, safe, unsafe = calibration.scores(h)
+    _, others_safe, others_unsafe = selection.scores(selection.barrier(planner))
+    thresholds = precision_thresholds(
+        others_safe, others_unsafe, settings["beta"], settings["beta_confidence"]
+    )
     planner.scores.fill_(-math.inf)
-    planner.scores[: len(dangerous)] = torch.from_numpy(dangerous)
+    for row, values in enumerate((pre, safe, unsafe, thresholds)):
+        kept = np.asarray(values, np.float32)[:MOST_SCORES]
+        planner.scores[row, : len(kept)] = torch.from_numpy(kept)
+    initial, danger, before = (calibration.label(name) for name in (INITIAL, DANGER, PRE_DANGER))
+    return {
+        "calibration/offset": planner.offset,
+        "calibration/dangerous_episodes": float((pre > -math.inf).sum()),
+        "calibration/accepted_share": float((h >= planner.offset).mean()),
+        "calibration/auroc_danger": auroc(h[initial], h[danger]),
+        "calibration/auroc_pre_danger": auroc(h[initial], h[before]),
+    }
 
 
-def calibration_data(config: Any) -> Dataset:
-    """The calibration split of the config's dataset, labelled."""
-    from rllib_safemarl.offline.source import open_source
+def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Probability that a positive score exceeds a negative one, ties counting half; NaN without either."""
+    if not len(positive) or not len(negative):
+        return math.nan
+    ranks = rankdata(np.concatenate([positive, negative]))[: len(positive)]
+    return float((ranks.sum() - len(positive) * (len(positive) + 1) / 2) / (len(positive) * len(negative)))
 
-    source = open_source(config.input_, "calibration", math.inf, config.horizon, config.preparation())
+
+def held_out(config: Any, split: str) -> Dataset:
+    """A split of the config's dataset, labelled; all of a dataset that is not split.
+
+    Raises:
+        SafeMARLError: the dataset is split, but not so.
+    """
+    source = open_source(config.input_, split, math.inf, config.horizon, config.preparation())
     assert source.dataset is not None
     return source.dataset

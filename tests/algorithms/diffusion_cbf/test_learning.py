@@ -47,13 +47,14 @@ def config(data):
 def test_stages_follow_each_other_and_a_restored_run_is_the_same(ray_cluster, data, tmp_path):
     algorithm = config(data).build_algo()
     first = algorithm.train()["learners"]["robot"]
-    assert {"barrier_loss", "future_margin_loss", "danger_right"} <= set(first)
+    assert {"barrier_loss", "future_margin_loss", "barrier_accuracy"} <= set(first)
     path = algorithm.save_to_path(str(tmp_path / "barrier"))
     second = algorithm.train()["learners"]["robot"]
     third = algorithm.train()
     assert np.isfinite([second["value_loss"], second["q_loss"]]).all()
     plans = third["learners"]["robot"]
-    assert np.isfinite([plans[f"{name}_loss"] for name in ("diffusion", "inverse", "model")]).all()
+    assert np.isfinite([plans[f"{name}_loss"] for name in ("diffusion", "inverse", "model", "reach")]).all()
+    assert 0.0 <= plans["calibration"]["accepted_share"] <= 1.0
     assert third["evaluation"]["env_runners"]["num_episodes"] == 2
 
     restored = config(data).build_algo()

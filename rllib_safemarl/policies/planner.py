@@ -1,0 +1,184 @@
+"""The planner: the networks of DIFFUSION_CBF, what it must know of the data, and its states and actions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rllib_safemarl.functional.calibration import miss_offset, precision_offset
+from rllib_safemarl.functional.diffusion_conditions import RANK_POINTS, to_ranks
+from rllib_safemarl.functional.diffusion_schedules import noise_schedule
+from rllib_safemarl.nn.barrier_networks import BarrierNetwork, OneStepModel
+from rllib_safemarl.nn.denoisers import make_denoiser
+from rllib_safemarl.nn.inverse_dynamics import InverseDynamics
+from rllib_safemarl.nn.set_encoder import SetEncoder, SetLayout
+from rllib_safemarl.nn.value_networks import TwinQNetwork, ValueNetwork, encode_actions
+
+CONDITIONS = ("barrier", "return")
+"""Entries of y: least h of a window's moments to come, and the window's return."""
+MOST_SCORES = 4096
+"""Episodes of the calibration split that are kept at most, and thresholds of the precision mode."""
+LARGEST_OFFSET = 2.0
+"""δ where β asks for more than the calibration split can tell: h, within ±1, is then negative everywhere."""
+
+
+@dataclass(frozen=True)
+class StateLayout:
+    """How a view makes up a state ``x = (s, o)``.
+
+    Attributes:
+        sets: own features and slots.
+        present: index, within a slot, of the flag that it is taken.
+        slots: K.
+    """
+
+    sets: SetLayout
+    present: int
+    slots: int
+
+    @property
+    def width(self) -> int:
+        """V, length of a state."""
+        return self.sets.width(self.slots)
+
+    def mask(self, views: Tensor) -> Tensor:
+        """Taken slots ``[..., K]`` of raw views ``[..., V]``."""
+        _, slots = self.sets.split(views)
+        if not self.slots:
+            return slots.new_zeros(*views.shape[:-1], 0, dtype=torch.bool)
+        return slots[..., self.present] > 0.0
+
+
+@dataclass(frozen=True)
+class ActionLayout:
+    """What an agent can do.
+
+    Attributes:
+        size: D of real actions, in [-1, 1] each; 0 with choices.
+        choices: number of choices of each decision; empty for real actions.
+        single: one decision, without an axis of its own.
+    """
+
+    size: int
+    choices: tuple[int, ...] = ()
+    single: bool = False
+
+    @property
+    def encoded(self) -> int:
+        """Length of an action as networks take it."""
+        return sum(self.choices) or self.size
+
+    def encode(self, actions: Tensor) -> Tensor:
+        """Actions as networks take them: ``[..., encoded]``."""
+        return encode_actions(actions, self.choices, self.single)
+
+    def every(self) -> Tensor:
+        """All joint choices ``[N, decisions]``."""
+        axes = [torch.arange(n) for n in self.choices]
+        return torch.cartesian_prod(*axes).view(-1, len(axes))
+
+
+class Planner(nn.Module):
+    """Plans of one agent from its own view; shared by all agents of a policy.
+
+    Args:
+        layout: of the states.
+        action: of the actions.
+        settings: of ``DIFFUSION_CBF_SETTINGS``.
+        hiddens: of barrier and critics.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    plan_scales: Tensor
+    rate: Tensor
+    ranks: Tensor
+    scores: Tensor
+
+    def __init__(
+        self, layout: StateLayout, action: ActionLayout, settings: Mapping[str, Any], hiddens: Sequence[int]
+    ) -> None:
+        super().__init__()
+        self.layout, self.action, self.settings = layout, action, dict(settings)
+        self.hiddens = tuple(hiddens)
+        sets, own = layout.sets, layout.sets.own_size
+        self.barrier = BarrierNetwork(sets, self.hiddens)
+        self.value = ValueNetwork(sets, self.hiddens)
+        self.q, self.target_q = (TwinQNetwork(sets, action.encoded, self.hiddens) for _ in range(2))
+        self.reach_network = SetEncoder(sets, self.hiddens, len(CONDITIONS), normalise=True)
+        self.model = OneStepModel(sets, action.encoded, self.hiddens)
+        self.inverse = InverseDynamics(own, action.size, action.choices, action.single)
+        length = settings["plan_horizon"] + 1
+        made = (settings["denoiser"], layout.width, length, len(CONDITIONS), layout.slots)
+        self.denoiser, self.acting_denoiser = (
+            make_denoiser(*made, **settings["denoiser_settings"]) for _ in range(2)
+        )
+        for ours, theirs in ((self.q, self.target_q), (self.denoiser, self.acting_denoiser)):
+            theirs.load_state_dict(ours.state_dict())
+            theirs.requires_grad_(False)
+        self.schedule = noise_schedule(settings["noise_schedule"], settings["diffusion_steps"])
+        self._register_facts(length)
+
+    def _register_facts(self, length: int) -> None:
+        """What the learner finds out about the data; saved with the weights."""
+        width = self.layout.width
+        facts = {
+            "mean": torch.zeros(width),
+            "deviation": torch.ones(width),
+            "plan_scales": torch.ones(length, width),
+            "rate": torch.tensor(1.0),
+            "ranks": torch.linspace(-1.0, 1.0, RANK_POINTS).repeat(len(CONDITIONS), 1),
+            # Pre-danger, safe and unsafe scores of the calibration split, and thresholds to test.
+            "scores": torch.full((4, MOST_SCORES), -math.inf),
+        }
+        for name, value in facts.items():
+            self.register_buffer(name, value)
+
+    # States.
+
+    def state(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised states ``[..., V]`` of raw views, and taken slots ``[..., K]``."""
+        mask = self.layout.mask(views)
+        return self.zeroed((views - self.mean) / self.deviation, mask), mask
+
+    def zeroed(self, x: Tensor, mask: Tensor) -> Tensor:
+        """States ``[..., V]`` with zeros in the slots that are not taken."""
+        own, slots = self.layout.sets.split(x)
+        return self.layout.sets.join(own, torch.where(mask.unsqueeze(-1), slots, 0.0))
+
+    def barrier_along(self, states: Tensor, mask: Tensor) -> Tensor:
+        """H along windows ``[B, ..., V]`` whose neighbours ``[B, K]`` stay those of the present."""
+        shape = (len(mask), *[1] * (states.dim() - 2), mask.shape[-1])
+        return self.barrier(states, mask.view(shape).expand(*states.shape[:-1], -1))
+
+    # Conditions.
+
+    def conditions(self, barrier: Tensor, returns: Tensor) -> Tensor:
+        """Y ``[B, 2]`` of windows with their least barrier ``[B]`` and return ``[B]``, as ranks."""
+        entries = (to_ranks(v, self.ranks[i]) for i, v in enumerate((barrier, returns)))
+        return torch.stack(list(entries), -1)
+
+    def reach(self, x: Tensor, mask: Tensor) -> Tensor:
+        """An upper expectile of y from each present ``[B, 2]``: what the data reach from there."""
+        return torch.tanh(self.reach_network(x, mask))
+
+    # Calibration.
+
+    @property
+    def offset(self) -> float:
+        """δ(β) of the calibration split, at most :data:`LARGEST_OFFSET`."""
+        pre, safe, unsafe, thresholds = self.scores.cpu().numpy()
+        beta = self.settings["beta"]
+        if self.settings["beta_mode"] == "miss":
+            return min(miss_offset(pre[pre > -math.inf], beta), LARGEST_OFFSET)
+        known = (safe > -math.inf) | (unsafe > -math.inf)
+        tested = thresholds[thresholds > -math.inf].tolist()
+        calibration = precision_offset(
+            safe[known], unsafe[known], tested, beta, self.settings["beta_confidence"]
+        )
+        return min(calibration.offset, LARGEST_OFFSET)
