@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rllib_safemarl.envs.mujoco.assets import need_mujoco
-from rllib_safemarl.envs.mujoco.hazard import PALE, Hazard, Passage
+from rllib_safemarl.envs.mujoco.hazard import PALE, Hazard
 from rllib_safemarl.envs.mujoco.robot import Robot
-from rllib_safemarl.envs.mujoco.simulator import Moment
+from rllib_safemarl.envs.mujoco.simulator import Moment, Passage
 
 if TYPE_CHECKING:
     import mujoco
@@ -117,7 +117,7 @@ class Corridor(Hazard):
 
     def margins(self, robot: Robot, passage: Passage) -> Array:
         """Metres from every point to the nearer wall's danger."""
-        return self._walls(passage.points).min(-1)
+        return self._walls(passage.points[1]).min(-1)
 
     def shared(self, robot: Robot, moment: Moment, points: Array) -> Array:
         """Of the first point: margins to both walls, direction here and after the fold, way to the fold."""

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rllib_safemarl.envs.mujoco.config import MujocoConfig
-from rllib_safemarl.envs.mujoco.hazard import Passage
 from rllib_safemarl.envs.mujoco.legacy import replay
 from rllib_safemarl.envs.mujoco.models import ContactForces, compile_model
 from rllib_safemarl.envs.mujoco.observing import JointObserver, own_points
 from rllib_safemarl.envs.mujoco.partitions import agent_hops
-from rllib_safemarl.envs.mujoco.simulator import Moment, Simulator
+from rllib_safemarl.envs.mujoco.simulator import Moment, Passage, Simulator
 from rllib_safemarl.envs.mujoco.starts import Starts
 from rllib_safemarl.envs.mujoco.tasks import TASKS
 from rllib_safemarl.envs.vector import AgentGraph, Ending, Float, Kind, Observation, Step, VectorEnv
@@ -74,6 +73,7 @@ class MujocoVectorEnv(VectorEnv):
         self._episodes = np.zeros(num_copies, np.int64)
         self._least_margins = np.full(num_copies, np.inf)
         self._all_active = np.ones((num_copies, self.num_agents), bool)
+        self._placed: tuple[Array, Array] | None = None
         self._renderer: Any = None
 
     def _blamed_points(self) -> Bool:
@@ -125,49 +125,61 @@ class MujocoVectorEnv(VectorEnv):
 
     def step(self, actions: Mapping[str, NDArray]) -> Step:
         """Hold the controls for one step of the environment."""
-        before, sensed = self._simulator.moment(), self._simulator.sensors
-        wanted, control = self._controls(actions, before)
+        sensed, points = self._simulator.sensors, self._points()
+        wanted, control = self._controls(actions)
         diverged = self._simulator.advance(control)
         after = self._simulator.moment()
-        points = self.robot.points(after)
-        # Copies that diverged stand still in the time before; any duration does for them.
-        after = Moment(np.where(diverged, before.time + self.seconds, after.time), after.qpos, after.qvel)
-        passage = Passage(before, after, (sensed, self._simulator.sensors), points)
-        reward = np.where(diverged, 0.0, self._reward(passage, wanted))
-        fallen = self._fallen(after) | diverged
+        both = points, self._points()
+        passage = Passage(after, self.seconds, both, (sensed, self._simulator.sensors))
+        reward, fallen = self._reward(passage, wanted), self._fallen(after)
+        if diverged.any():
+            reward, fallen = np.where(diverged, 0.0, reward), fallen | diverged
         margin = self._margins(passage)
         self._steps += 1
         truncated = (self._steps >= self.time_limit) & ~fallen
-        observation = Observation(self._observer(after, points))
-        info = {"margin": margin, "position": self._positions(points)}
-        ended = np.flatnonzero(fallen | truncated)
-        ending = None
-        if len(ended):
-            ending = self._end(ended, observation, fallen)
-            self._start(ended)
+        observation = Observation(self._observer(after, both[1]))
+        info = {"margin": margin, "position": self._positions(both[1])}
+        cost = self._cost(margin, fallen)
+        ended, ending = fallen | truncated, None
+        if ended.any():
+            copies = np.flatnonzero(ended)
+            ending = self._end(copies, observation, fallen)
+            self._start(copies)
             observation = self._observe()
-        agents = self.num_agents
         return Step(
             observation=observation,
-            reward=np.repeat(reward[:, None], agents, 1).astype(np.float32),
-            cost=self._cost(margin, fallen)[..., None],
-            terminated=np.repeat(fallen[:, None], agents, 1),
+            reward=self._of_all(reward, np.float32),
+            cost=cost[..., None],
+            terminated=self._of_all(fallen, bool),
             truncated=truncated,
             active=self._all_active,
             ending=ending,
             info=info,
         )
 
-    def _controls(self, actions: Mapping[str, NDArray], before: Moment) -> tuple[Array, Array]:
+    def _points(self) -> Array:
+        """``[N, S, 2]`` the robot's points as the copies stand; looked up once for each state."""
+        state = self._simulator.state
+        if self._placed is None or self._placed[0] is not state:
+            self._placed = state, self.robot.points(self._simulator.moment())
+        return self._placed[1]
+
+    def _of_all(self, team: NDArray, kind: type) -> NDArray:
+        """A team's ``[N]`` as every agent's ``[N, A]``."""
+        each: NDArray = np.empty((self.num_copies, self.num_agents), kind)
+        each[:] = team[:, None]
+        return each
+
+    def _controls(self, actions: Mapping[str, NDArray]) -> tuple[Array, Array]:
         """What the reward charges, and what the motors get ``[N, nu]``."""
         wanted = np.zeros((self.num_copies, self.model.nu))
         for kind, motors in self._motors.items():
             wanted[:, motors] = actions[kind]
         if not np.isfinite(wanted).all():
             raise SafeMARLError("safemarl/mujoco: an action is not a finite number; has the policy diverged?")
-        control = np.clip(wanted, -1.0, 1.0) * self._control_scale
+        control = np.minimum(np.maximum(wanted, -1.0), 1.0) * self._control_scale
         charged = wanted * self._control_scale if self.config.legacy else control.copy()
-        own = self.hazard.control(before.time)
+        own = self.hazard.control(self._simulator.moment().time)
         if own is not None:
             control[:, -1] = own
         return charged, control
@@ -175,7 +187,7 @@ class MujocoVectorEnv(VectorEnv):
     def _reward(self, passage: Passage, charged: Array) -> Array:
         """``[N]`` the body's."""
         weights = self.robot.reward
-        speed = self.robot.forward_speed(passage.before, passage.after, passage.sensed)
+        speed = self.robot.forward_speed(passage)
         reward = weights.forward * speed + weights.alive - weights.control * (charged**2).sum(1)
         if self._contacts is not None:
             forces = self._contacts(passage.sensed[1])
@@ -192,7 +204,7 @@ class MujocoVectorEnv(VectorEnv):
         """``[N, A]`` the least of the points that count for an agent."""
         margins = self.hazard.margins(self.robot, passage)
         if self.config.cost == "team":
-            least = np.repeat(margins.min(1, keepdims=True), self.num_agents, 1)
+            least = self._of_all(margins.min(1), np.float64)
         else:
             least = np.where(self._blame, margins[:, None], np.inf).min(2)
         np.minimum(self._least_margins, least.min(1), out=self._least_margins)
@@ -207,17 +219,17 @@ class MujocoVectorEnv(VectorEnv):
     def _positions(self, points: Array) -> Float:
         """``[N, A, 2]`` mean of every agent's points, metres."""
         if points.shape[1] == 1:
-            return np.repeat(points, self.num_agents, 1).astype(np.float32)
+            positions = np.empty((self.num_copies, self.num_agents, 2), np.float32)
+            positions[:] = points
+            return positions
         return (self._shares @ points).astype(np.float32)
 
     def _observe(self) -> Observation:
-        moment = self._simulator.moment()
-        return Observation(self._observer(moment, self.robot.points(moment)))
+        return Observation(self._observer(self._simulator.moment(), self._points()))
 
     def _end(self, copies: NDArray[np.intp], last: Observation, fallen: Bool) -> Ending:
-        moment = self._simulator.moment()
         metrics = {
-            "distance": self.robot.points(moment)[copies, 0, 0].astype(np.float32),
+            "distance": self._points()[copies, 0, 0].astype(np.float32),
             "fallen": fallen[copies].astype(np.float32),
             "least_margin": self._least_margins[copies].astype(np.float32),
         }

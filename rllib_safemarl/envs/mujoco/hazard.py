@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rllib_safemarl.envs.mujoco.robot import Robot
-from rllib_safemarl.envs.mujoco.simulator import Moment
+from rllib_safemarl.envs.mujoco.simulator import Moment, Passage
 
 if TYPE_CHECKING:
     import mujoco
@@ -20,23 +19,6 @@ Array = NDArray[np.float64]
 
 PALE = (0.86, 0.68, 0.62, 1.0)
 """Colour of what must not be touched; it turns red in danger."""
-
-
-@dataclass(frozen=True)
-class Passage:
-    """One control step of N copies.
-
-    Attributes:
-        before: where it began.
-        after: where it ended.
-        sensed: the sensors before and after, ``[N, nsensordata]`` each.
-        points: ``[N, S, 2]`` the robot's points after it, metres.
-    """
-
-    before: Moment
-    after: Moment
-    sensed: tuple[Array, Array]
-    points: Array
 
 
 class Hazard(abc.ABC):
@@ -98,5 +80,4 @@ class SpeedLimit(Hazard):
     def margins(self, robot: Robot, passage: Passage) -> Array:
         """Metres per second below the limit, of the mean speed over the step."""
         measure = robot.forward_speed if self.signed else robot.planar_speed
-        speed = measure(passage.before, passage.after, passage.sensed)
-        return np.repeat(self.limit - speed[:, None], robot.num_points, 1)
+        return np.repeat(self.limit - measure(passage)[:, None], robot.num_points, 1)

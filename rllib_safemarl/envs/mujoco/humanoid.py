@@ -9,7 +9,7 @@ import numpy as np
 from rllib_safemarl.envs.mujoco.assets import gymnasium_model, need_mujoco
 from rllib_safemarl.envs.mujoco.partitions import clique
 from rllib_safemarl.envs.mujoco.robot import Array, Bool, Reward, Robot, equal_parts, free_root_columns
-from rllib_safemarl.envs.mujoco.simulator import Moment
+from rllib_safemarl.envs.mujoco.simulator import Moment, Passage
 
 if TYPE_CHECKING:
     import mujoco
@@ -83,18 +83,18 @@ class Humanoid(Robot):
         height = moment.qpos[:, self._at + 2]
         return (height >= 1.0) & (height <= 2.0)
 
-    def forward_speed(self, before: Moment, after: Moment, sensed: tuple[Array, Array]) -> Array:
+    def forward_speed(self, passage: Passage) -> Array:
         """Of the centre of mass."""
-        return self._centre_velocity(before, after, sensed)[:, 0]
+        return self._centre_velocity(passage)[:, 0]
 
-    def planar_speed(self, before: Moment, after: Moment, sensed: tuple[Array, Array]) -> Array:
+    def planar_speed(self, passage: Passage) -> Array:
         """Of the centre of mass over the ground."""
-        return np.linalg.norm(self._centre_velocity(before, after, sensed), axis=1)
+        return np.linalg.norm(self._centre_velocity(passage), axis=1)
 
-    def _centre_velocity(self, before: Moment, after: Moment, sensed: tuple[Array, Array]) -> Array:
+    def _centre_velocity(self, passage: Passage) -> Array:
         """``[N, 2]``; sensors see the start of the last physics step, so the first interval is shorter."""
-        earlier, later = (sensor[:, self._centre : self._centre + 2] for sensor in sensed)
-        return (later - earlier) / (after.time - before.time)[:, None]
+        earlier, later = (sensors[:, self._centre : self._centre + 2] for sensors in passage.sensed)
+        return (later - earlier) / passage.seconds
 
     def root_columns(self, num_positions: int) -> list[tuple[int, float]]:
         """Height, orientation and velocities."""

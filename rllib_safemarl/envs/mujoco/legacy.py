@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from rllib_safemarl.envs.mujoco.assets import need_mujoco
 from rllib_safemarl.envs.mujoco.corridor import DANGER, SLOPE
-from rllib_safemarl.envs.mujoco.hazard import PALE, Hazard, Passage
+from rllib_safemarl.envs.mujoco.hazard import PALE, Hazard
 from rllib_safemarl.envs.mujoco.obstacle import ClockObstacle, MovingObstacle, drive
 from rllib_safemarl.envs.mujoco.partitions import Parts
 from rllib_safemarl.envs.mujoco.robot import Robot
-from rllib_safemarl.envs.mujoco.simulator import Moment
+from rllib_safemarl.envs.mujoco.simulator import Moment, Passage
 from rllib_safemarl.envs.vector import Float, Kind, kinds_of
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class PublishedCorridor(Hazard):
 
     def margins(self, robot: Robot, passage: Passage) -> Array:
         """Of the first point alone, to the nearer line along y; beyond a line it grows again."""
-        x, y = passage.points[:, 0].T
+        x, y = passage.points[1][:, 0].T
         offset = y - centre_line(x)
         nearest = np.minimum(np.abs(offset - self.half_width), np.abs(offset + self.half_width)) - DANGER
         return np.repeat(nearest[:, None], robot.num_points, 1)

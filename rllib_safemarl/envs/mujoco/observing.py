@@ -77,10 +77,13 @@ class JointObserver:
         if own is not None:
             columns.append(self._of_agents(own))
         table = np.concatenate(columns, 1, dtype=np.float32, casting="same_kind")
-        return {
-            name: np.clip(table[:, index] * self._scale[name], -BOUND, BOUND)
-            for name, index in self._index.items()
-        }
+        return {name: self._gather(table, name) for name in self._index}
+
+    def _gather(self, table: Float, kind: str) -> Float:
+        values = table[:, self._index[kind]]
+        values *= self._scale[kind]
+        np.maximum(values, -BOUND, out=values)
+        return np.minimum(values, BOUND, out=values)
 
     def _of_agents(self, own: Array) -> Array:
         """The least of every agent's points, ``[N, A * G]``."""

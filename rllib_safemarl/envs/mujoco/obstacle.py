@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rllib_safemarl.envs.mujoco.assets import need_mujoco
-from rllib_safemarl.envs.mujoco.hazard import PALE, Hazard, Passage
+from rllib_safemarl.envs.mujoco.hazard import PALE, Hazard
 from rllib_safemarl.envs.mujoco.robot import Robot
-from rllib_safemarl.envs.mujoco.simulator import Moment
+from rllib_safemarl.envs.mujoco.simulator import Moment, Passage
 
 if TYPE_CHECKING:
     import mujoco
@@ -113,14 +113,18 @@ class MovingObstacle(Hazard):
 
     def margins(self, robot: Robot, passage: Passage) -> Array:
         """Metres along x from every point to danger."""
-        distance = self.positions(passage.after)[:, None] - passage.points[..., 0]
+        distance = self.positions(passage.after)[:, None] - passage.points[1][..., 0]
         return np.abs(distance) - self.danger
 
     def shared(self, robot: Robot, moment: Moment, points: Array) -> Array:
         """Distance of the first point, bounded to 50 m, and what foretells the obstacle's motion."""
-        distance = np.clip(self.positions(moment) - points[:, 0, 0], -50.0, 50.0)
+        distance = np.minimum(np.maximum(self.positions(moment) - points[:, 0, 0], -50.0), 50.0)
         phase = moment.time / 1.5  # sin²(t / 3) repeats with 2 t / 3.
-        return np.stack([distance, self.speeds(moment), np.cos(phase), np.sin(phase)], -1)
+        features = np.empty((len(phase), 4))
+        features[:, 0], features[:, 1] = distance, self.speeds(moment)
+        np.cos(phase, out=features[:, 2])
+        np.sin(phase, out=features[:, 3])
+        return features
 
     def own(self, robot: Robot, moment: Moment, points: Array) -> Array | None:
         """Distance of every point; with one point, all see it anyway."""
@@ -164,7 +168,7 @@ class ClockObstacle(Hazard):
 
     def margins(self, robot: Robot, passage: Passage) -> Array:
         """Metres along x to danger."""
-        return np.abs(self.positions(passage.after)[:, None] - passage.points[..., 0]) - self.danger
+        return np.abs(self.positions(passage.after)[:, None] - passage.points[1][..., 0]) - self.danger
 
     def shared(self, robot: Robot, moment: Moment, points: Array) -> Array:
         """Distance, bounded to 25 m, speed, acceleration."""

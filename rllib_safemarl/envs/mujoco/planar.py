@@ -10,7 +10,7 @@ import numpy as np
 from rllib_safemarl.envs.mujoco.assets import gymnasium_model, need_mujoco
 from rllib_safemarl.envs.mujoco.partitions import path
 from rllib_safemarl.envs.mujoco.robot import Array, Bool, Reward, Robot, equal_parts
-from rllib_safemarl.envs.mujoco.simulator import Moment
+from rllib_safemarl.envs.mujoco.simulator import Moment, Passage
 
 if TYPE_CHECKING:
     import mujoco
@@ -37,8 +37,9 @@ class _Planar(Robot):
 
     def points(self, moment: Moment) -> Array:
         """The trunk, in the middle of the lane."""
-        x = moment.qpos[:, self.angle[self.root[0]]]
-        return np.stack([x, np.zeros_like(x)], -1)[:, None]
+        points = np.zeros((len(moment.time), 1, 2))
+        points[:, 0, 0] = moment.qpos[:, self.angle[self.root[0]]]
+        return points
 
 
 class HalfCheetah(_Planar):
@@ -116,13 +117,16 @@ class CoupledHalfCheetah(HalfCheetah):
 
     def points(self, moment: Moment) -> Array:
         """The trunks."""
-        places = moment.qpos[:, [self.angle["rootx"], self.angle[SECOND + "rootx"]]]
-        return np.stack([places, np.broadcast_to([-LANE, LANE], places.shape)], -1)
+        points = np.empty((len(moment.time), 2, 2))
+        points[:, 0, 0] = moment.qpos[:, self.angle["rootx"]]
+        points[:, 1, 0] = moment.qpos[:, self.angle[SECOND + "rootx"]]
+        points[:, :, 1] = (-LANE, LANE)
+        return points
 
-    def forward_speed(self, before: Moment, after: Moment, sensed: tuple[Array, Array]) -> Array:
+    def forward_speed(self, passage: Passage) -> Array:
         """Mean of both."""
-        travelled = self.points(after)[..., 0] - self.points(before)[..., 0]
-        return travelled.mean(1) / (after.time - before.time)
+        before, after = passage.points
+        return (after[..., 0] - before[..., 0]).mean(1) / passage.seconds
 
     # How far the second is ahead, and the length of the rope, metres.
     feature_scales = (1.0, 0.5)

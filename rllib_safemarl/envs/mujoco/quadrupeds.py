@@ -20,7 +20,7 @@ from rllib_safemarl.envs.mujoco.robot import (
     ground_tilt,
     own_x_axis,
 )
-from rllib_safemarl.envs.mujoco.simulator import Moment
+from rllib_safemarl.envs.mujoco.simulator import Moment, Passage
 
 if TYPE_CHECKING:
     import mujoco
@@ -71,10 +71,11 @@ class Ant(Robot):
             return stands
         return stands & (ground_tilt(moment.qpos[:, self._at + 3 : self._at + 7]) >= -0.7)
 
-    def planar_speed(self, before: Moment, after: Moment, sensed: tuple[Array, Array]) -> Array:
+    def planar_speed(self, passage: Passage) -> Array:
         """Over the ground, in any direction."""
-        travelled = (self.points(after) - self.points(before))[:, 0]
-        return np.hypot(travelled[:, 0], travelled[:, 1]) / (after.time - before.time)
+        before, after = passage.points
+        travelled = (after - before)[:, 0]
+        return np.hypot(travelled[:, 0], travelled[:, 1]) / passage.seconds
 
     def root_columns(self, num_positions: int) -> list[tuple[int, float]]:
         """Height, orientation and velocities."""

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rllib_safemarl.envs.mujoco.assets import need_mujoco
-from rllib_safemarl.envs.mujoco.hazard import Hazard, Passage
+from rllib_safemarl.envs.mujoco.hazard import Hazard
 from rllib_safemarl.envs.mujoco.obstacle import ClockObstacle
 from rllib_safemarl.envs.mujoco.robot import Robot
-from rllib_safemarl.envs.mujoco.simulator import Moment
+from rllib_safemarl.envs.mujoco.simulator import Moment, Passage
 from rllib_safemarl.errors import SafeMARLError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class SceneRenderer:
         if not self._marked:
             return False
         nothing = np.zeros((1, self._model.nsensordata))
-        passage = Passage(moment, moment, (nothing, nothing), points)
+        passage = Passage(moment, 1.0, (points, points), (nothing, nothing))
         return bool((self._hazard.margins(self._robot, passage) < 0.0).any())
 
     def _paint(self) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rllib_safemarl.envs.mujoco.assets import gymnasium_model
 from rllib_safemarl.envs.mujoco.partitions import Parts, cut
-from rllib_safemarl.envs.mujoco.simulator import Moment
+from rllib_safemarl.envs.mujoco.simulator import Moment, Passage
 from rllib_safemarl.errors import SafeMARLError, nearest_name
 
 if TYPE_CHECKING:
@@ -119,14 +119,14 @@ class Robot(abc.ABC):
     def points(self, moment: Moment) -> Array:
         """``[N, S, 2]`` places of the points in the plane, metres."""
 
-    def forward_speed(self, before: Moment, after: Moment, sensed: tuple[Array, Array]) -> Array:
-        """``[N]`` mean speed along x over a step; ``sensed`` are the sensors before and after it."""
-        travelled = self.points(after)[:, 0] - self.points(before)[:, 0]
-        return travelled[:, 0] / (after.time - before.time)
+    def forward_speed(self, passage: Passage) -> Array:
+        """``[N]`` mean speed along x over a step, metres per second."""
+        before, after = passage.points
+        return (after[:, 0, 0] - before[:, 0, 0]) / passage.seconds
 
-    def planar_speed(self, before: Moment, after: Moment, sensed: tuple[Array, Array]) -> Array:
-        """``[N]`` mean speed over a step."""
-        return np.abs(self.forward_speed(before, after, sensed))
+    def planar_speed(self, passage: Passage) -> Array:
+        """``[N]`` mean speed over a step, metres per second."""
+        return np.abs(self.forward_speed(passage))
 
     def healthy(self, moment: Moment) -> Bool | None:
         """``[N]`` whether it still stands; ``None`` if it cannot fall."""

@@ -31,6 +31,23 @@ class Moment:
     qvel: Array
 
 
+@dataclass(frozen=True)
+class Passage:
+    """One control step of N copies.
+
+    Attributes:
+        after: where it ended.
+        seconds: how long it took.
+        points: the robot's points before and after it, ``[N, S, 2]`` each, metres.
+        sensed: the sensors before and after it, ``[N, nsensordata]`` each.
+    """
+
+    after: Moment
+    seconds: float
+    points: tuple[Array, Array]
+    sensed: tuple[Array, Array]
+
+
 class Simulator:
     """N copies of one model.
 
