@@ -17,11 +17,22 @@ from rllib_safemarl.algorithms.constrained.presets import (
     ScalMAPPOL,
     ScalMAPPOLConfig,
 )
-from rllib_safemarl.algorithms.diffusion_cbf.config import DiffusionCBF, DiffusionCBFConfig
+from rllib_safemarl.algorithms.diffusion_cbf.config import (
+    DiffusionCBF,
+    DiffusionCBFConfig,
+    DiffusionReturn,
+    DiffusionReturnConfig,
+)
 from rllib_safemarl.algorithms.offline.behaviour_cloning import MABC, MABCConfig, MABCSafe, MABCSafeConfig
 from rllib_safemarl.rollout.multi_agent_env import register_environments
 
-ALGORITHMS: dict[str, type] = {**PRESETS, "MABC": MABC, "MABC_SAFE": MABCSafe, "DIFFUSION_CBF": DiffusionCBF}
+ALGORITHMS: dict[str, type] = {
+    **PRESETS,
+    "MABC": MABC,
+    "MABC_SAFE": MABCSafe,
+    "DIFFUSION_CBF": DiffusionCBF,
+    "DIFFUSION_RETURN": DiffusionReturn,
+}
 """Name → Algorithm class of everything this package offers."""
 
 
@@ -45,6 +56,8 @@ __all__ = [
     "ConstrainedPolicyOptimization",
     "DiffusionCBF",
     "DiffusionCBFConfig",
+    "DiffusionReturn",
+    "DiffusionReturnConfig",
     "HAPPOConfig",
     "IPPOConfig",
     "MABCConfig",

@@ -160,7 +160,7 @@ class PlanningPolicy:
             settings["guidance_weight"],
             masks.to(x.dtype) if planner.layout.slots else None,
         )
-        drawn = Sampler(table, settings["prediction"])(
+        drawn = Sampler(table, settings["prediction"], clip=settings["clip_plans"])(
             predict,
             noise,
             Inpainting.of_present(present[:, None], noise.shape[1]),

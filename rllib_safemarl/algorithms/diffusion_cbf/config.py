@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
@@ -10,11 +11,14 @@ from ray.rllib.utils.from_config import NotProvided
 
 from rllib_safemarl.algorithms.diffusion_cbf.module import PLANNER, DiffusionCBFModule
 from rllib_safemarl.algorithms.diffusion_cbf.prepare import label
+from rllib_safemarl.algorithms.diffusion_cbf.presets import PAPER, STRONG
 from rllib_safemarl.algorithms.diffusion_cbf.settings import DIFFUSION_CBF_SETTINGS
 from rllib_safemarl.algorithms.offline.algorithm import OfflineAlgorithm
 from rllib_safemarl.algorithms.offline.config import OFFLINE_SETTINGS, OfflineConfig
+from rllib_safemarl.algorithms.settings import Setting, is_search_space, one_of
 from rllib_safemarl.data.dataset import Dataset
 from rllib_safemarl.envs.team import TEAM, make_views
+from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.nn.set_encoder import SetLayout
 from rllib_safemarl.offline.source import Prepare
 from rllib_safemarl.policies.planner import StateLayout
@@ -23,10 +27,36 @@ OWN = tuple(name for name in DIFFUSION_CBF_SETTINGS if name not in OFFLINE_SETTI
 """Settings that ``.training()`` takes beside those of every offline algorithm."""
 
 
-class DiffusionCBFConfig(OfflineConfig):
-    """Every agent plans with a diffusion model, conditioned on its barrier and its return."""
+def with_presets(names: Mapping[str, Mapping[str, Any]]) -> dict[str, Setting]:
+    """The settings, with ``preset`` among them."""
+    known = one_of(*names)
+    preset = Setting(
+        None,
+        "-",
+        "values of other settings by one name; what is set by name in the same call or job goes before them",
+        lambda value: value is None or known["accepts"](value),
+        f"{known['expected']}, or null",
+    )
+    return {**DIFFUSION_CBF_SETTINGS, "preset": preset}
 
-    settings = DIFFUSION_CBF_SETTINGS
+
+class DiffusionCBFConfig(OfflineConfig):
+    """Every agent plans with a diffusion model, conditioned on its barrier and its return.
+
+    ``preset="paper"`` is the method as it was written, relative to the defaults: the barrier by eq. (12)
+    alone, without regression on the margin to come; β as the 0.95 that the text asks of P[h ≥ 0]; the
+    network predicts the noise, at all steps and features alike (eq. 10), and y is dropped as a whole; plans
+    come from unit noise by all K steps of DDPM, under classifier-free guidance; of M plans those with h ≥ 0
+    are kept and the one of largest Q is followed (eq. 14); no projection. The paper says nothing of ω, p, K,
+    M, H, r_p, the network, or how Q and the filter meet: ω = 1.2 and p = 0.25 are the published MADiff's; K,
+    H, M and the network stay at their defaults, as do the scales of plans and conditions, without which
+    nothing is learnt in the time. Noise predicted at K needs a bound on plans.
+
+    ``preset="strong"`` is the defaults of all of these.
+    """
+
+    settings = with_presets({"paper": PAPER, "strong": STRONG})
+    presets: Mapping[str, Mapping[str, Any]] = {"paper": PAPER, "strong": STRONG}
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class or DiffusionCBF)
@@ -36,9 +66,30 @@ class DiffusionCBFConfig(OfflineConfig):
         self.train_batch_size_per_learner = 128
 
     def training(self, **settings: Any) -> Any:
-        """RLlib's ``training()``, and our settings as in this class's ``settings``."""
+        """RLlib's ``training()``, and our settings as in this class's ``settings``.
+
+        Raises:
+            SafeMARLError: a setting does not fit.
+        """
+        if is_search_space(preset := settings.pop("preset", None)):
+            raise SafeMARLError(
+                "a search over presets belongs in the dict that Tune is given, as in config={'preset': "
+                "tune.grid_search([…])}: a config object names every other setting, too."
+            )
+        self._take_preset(preset)
         self._set(**{name: settings.pop(name, NotProvided) for name in OWN})
         return super().training(**settings)
+
+    def update_from_dict(self, config_dict: Mapping[str, Any]) -> Any:
+        """As RLlib's; the dict's other settings go before those of its ``preset``."""
+        if not is_search_space(preset := config_dict.get("preset")):
+            self._take_preset(preset)
+        return super().update_from_dict(config_dict)
+
+    def _take_preset(self, name: str | None) -> None:
+        if name is not None:
+            self._set(preset=name)
+            self._set(**self.presets[name])
 
     @property
     def horizon(self) -> int:  # type: ignore[override]
@@ -80,7 +131,33 @@ class DiffusionCBFConfig(OfflineConfig):
         return DiffusionCBFLearner
 
 
+def _without_barrier(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in ("filter_plans", "projection")}
+
+
+class DiffusionReturnConfig(DiffusionCBFConfig):
+    """DIFFUSION_CBF conditioned on the return alone, and without filter and projection.
+
+    The barrier is learnt all the same, so that these can be switched on in evaluation.
+    """
+
+    presets: Mapping[str, Mapping[str, Any]] = {
+        name: _without_barrier(values) for name, values in DiffusionCBFConfig.presets.items()
+    }
+
+    def __init__(self, algo_class: type | None = None) -> None:
+        super().__init__(algo_class=algo_class or DiffusionReturn)
+        self.target_barrier = None
+        self.filter_plans = self.projection = False
+
+
 class DiffusionCBF(OfflineAlgorithm):
     """See :class:`DiffusionCBFConfig`."""
 
     config_class: Any = DiffusionCBFConfig
+
+
+class DiffusionReturn(OfflineAlgorithm):
+    """See :class:`DiffusionReturnConfig`."""
+
+    config_class: Any = DiffusionReturnConfig

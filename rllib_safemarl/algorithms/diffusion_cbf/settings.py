@@ -95,6 +95,12 @@ DIFFUSION_CBF_SETTINGS: dict[str, Setting] = {
     "n_plans": Setting(4, "plans", "M, sampled at every step", **_count(1)),
     "solver": Setting("dpm_solver_pp", "-", "that samples plans", **one_of(*SOLVERS)),
     "solver_steps": Setting(2, "steps", "of the solver", **_count(1)),
+    "clip_plans": Setting(
+        None,
+        "typical changes",
+        "bound on plans while they are sampled, which predicted noise needs; null for none",
+        **at_least(0.0, above=True, none=True),
+    ),
     "start_noise": Setting(
         0.5,
         "-",

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from rllib_safemarl.algorithms import DiffusionCBFConfig
+from rllib_safemarl.algorithms import DiffusionCBFConfig, DiffusionReturnConfig
 from rllib_safemarl.data import read_dataset, write_dataset
 from rllib_safemarl.errors import SafeMARLError
 
@@ -19,9 +20,9 @@ def data(tmp_path_factory):
     return str(write_dataset(dataset, tmp_path_factory.mktemp("data") / "few.h5"))
 
 
-def config(data):
+def config(data, algorithm=DiffusionCBFConfig):
     return (
-        DiffusionCBFConfig()
+        algorithm()
         .environment("safemarl/crossing")
         .offline_data(input_=data, dataset_num_iters_per_learner=4)
         .training(
@@ -66,6 +67,19 @@ def test_stages_follow_each_other_and_a_restored_run_is_the_same(ray_cluster, da
     assert figures[0] == figures[1]
     for each in (algorithm, restored):
         each.stop()
+
+
+def test_return_alone_in_the_papers_ways_learns_no_barrier_condition(ray_cluster, data):
+    small = {"barrier_batches": 1, "critic_batches": 1, "diffusion_steps": 8, "solver_steps": 8}
+    algorithm = config(data, DiffusionReturnConfig).training(preset="paper", **small).build_algo()
+    learned = algorithm.train()["learners"]["robot"]
+    assert np.isfinite([learned["diffusion_loss"], learned["reach_loss"]]).all()
+    assert "future_margin_loss" not in learned
+    planner = algorithm.learner_group._learner.module["robot"].planner
+    x = torch.randn(3, planner.layout.width)
+    wanted = algorithm.acting_module()["robot"].policy.wanted(*planner.state(x))
+    assert wanted[:, 0].isnan().all() and wanted[:, 1].isfinite().all()
+    algorithm.stop()
 
 
 def test_what_the_barrier_cannot_be_learnt_from_is_refused(ray_cluster, data, tmp_path):
