@@ -12,7 +12,7 @@ import pytest
 import rllib_safemarl
 
 ROOT = Path(rllib_safemarl.__file__).parent
-EVERYWHERE = {"errors"}
+EVERYWHERE = {"errors", "settings"}
 """Modules on top of the package that any part may import; the root itself holds the version only."""
 
 MAY_IMPORT = {

@@ -19,10 +19,11 @@ from ray.tune.result import STDERR_FILE, STDOUT_FILE, TRIAL_INFO
 
 from rllib_safemarl.algorithms.limits import is_limit, limits_of
 from rllib_safemarl.algorithms.refusals import refuse_meaningless
-from rllib_safemarl.algorithms.settings import Setting, is_radius, is_whole
+from rllib_safemarl.algorithms.settings import check, is_radius
 from rllib_safemarl.envs.team import TEAM, Team
 from rllib_safemarl.errors import SafeMARLError, nearest_name
 from rllib_safemarl.rollout.runner import ColumnarEnvRunner
+from rllib_safemarl.settings import Setting, is_whole
 
 HOPS_OR_NONE: dict[str, Any] = {
     "accepts": lambda value: value is None or is_radius(value),
@@ -100,7 +101,7 @@ class ColumnarConfig(AlgorithmConfig):
         """Set our own settings, each checked; ``NotProvided`` leaves one alone."""
         for name, value in values.items():
             if value is not NotProvided:
-                self.settings[name].check(name, value)
+                check(self.settings[name], name, value)
                 setattr(self, name, value)
 
     # RLlib's grammar, with ours beside it.
@@ -246,8 +247,8 @@ class ColumnarConfig(AlgorithmConfig):
 
     def validate(self) -> None:
         """RLlib's checks and ours."""
-        for name, setting in self.settings.items():
-            setting.check(name, getattr(self, name))
+        for name in self.settings:
+            check(self.settings[name], name, getattr(self, name))
         refuse_meaningless(self)
         if isinstance(self.evaluation_config, Mapping):
             self.refuse_unknown_keys(self.evaluation_config)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rllib_safemarl.algorithms.settings import is_number
 from rllib_safemarl.data.dataset import Dataset
 from rllib_safemarl.errors import SafeMARLError, nearest_name
+from rllib_safemarl.settings import is_number
 
 
 def is_limit(value: Any) -> bool:

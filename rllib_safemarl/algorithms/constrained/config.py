@@ -11,9 +11,9 @@ from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.utils.from_config import NotProvided
 
 from rllib_safemarl.algorithms.columnar_config import COLUMNAR_SETTINGS, HOPS_OR_NONE, ColumnarConfig
-from rllib_safemarl.algorithms.settings import Setting, at_least, is_number, one_of
 from rllib_safemarl.envs.team import Team
 from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.settings import Setting, at_least, is_number, one_of
 
 CONSTRAINED_SETTINGS: dict[str, Setting] = {
     **COLUMNAR_SETTINGS,

@@ -15,13 +15,14 @@ from rllib_safemarl.algorithms.diffusion_cbf.presets import PAPER, STRONG
 from rllib_safemarl.algorithms.diffusion_cbf.settings import DIFFUSION_CBF_SETTINGS
 from rllib_safemarl.algorithms.offline.algorithm import OfflineAlgorithm
 from rllib_safemarl.algorithms.offline.config import OFFLINE_SETTINGS, OfflineConfig
-from rllib_safemarl.algorithms.settings import Setting, is_search_space, one_of
+from rllib_safemarl.algorithms.settings import is_search_space
 from rllib_safemarl.data.dataset import Dataset
 from rllib_safemarl.envs.team import TEAM, make_views
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.nn.set_encoder import SetLayout
 from rllib_safemarl.offline.source import Prepare
 from rllib_safemarl.policies.planner import StateLayout
+from rllib_safemarl.settings import Setting, one_of
 
 OWN = tuple(name for name in DIFFUSION_CBF_SETTINGS if name not in OFFLINE_SETTINGS)
 """Settings that ``.training()`` takes beside those of every offline algorithm."""

@@ -9,12 +9,12 @@ from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.utils.from_config import NotProvided
 
 from rllib_safemarl.algorithms.columnar_config import COLUMNAR_SETTINGS, ColumnarConfig
-from rllib_safemarl.algorithms.settings import Setting, is_number, is_whole, one_of
 from rllib_safemarl.data.columns import SPLITS
 from rllib_safemarl.envs.team import TEAM, Team
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.offline.offline_data import MultiAgentOfflineData
 from rllib_safemarl.offline.source import ALL, Prepare, Source, open_source
+from rllib_safemarl.settings import Setting, is_number, is_whole, one_of
 
 OFFLINE_SETTINGS: dict[str, Setting] = {
     **COLUMNAR_SETTINGS,
