@@ -23,6 +23,7 @@ from rllib_safemarl.algorithms.diffusion_cbf.config import (
     DiffusionReturn,
     DiffusionReturnConfig,
 )
+from rllib_safemarl.algorithms.diffusion_cbf.madiff import MADiff, MADiffConfig
 from rllib_safemarl.algorithms.offline.behaviour_cloning import MABC, MABCConfig, MABCSafe, MABCSafeConfig
 from rllib_safemarl.rollout.multi_agent_env import register_environments
 
@@ -32,6 +33,7 @@ ALGORITHMS: dict[str, type] = {
     "MABC_SAFE": MABCSafe,
     "DIFFUSION_CBF": DiffusionCBF,
     "DIFFUSION_RETURN": DiffusionReturn,
+    "MADIFF": MADiff,
 }
 """Name → Algorithm class of everything this package offers."""
 
@@ -63,6 +65,8 @@ __all__ = [
     "MABCConfig",
     "MABCSafe",
     "MABCSafeConfig",
+    "MADiff",
+    "MADiffConfig",
     "MAPPOConfig",
     "MAPPOLConfig",
     "ScalMAPPOL",

@@ -35,8 +35,8 @@ class Denoiser(Protocol):
         Args:
             x: ``[B, H, D]`` noised windows; ``[B, A, H, D]`` of all agents with ``agent_attention``.
             steps: ``[B]`` k of the schedule, 1 … K.
-            condition: ``[B, Y]``; ``None`` drops all of it.
-            dropped: ``[B, Y]`` entries that are not given; ``None`` gives all.
+            condition: ``[B, Y]``, or ``[B, A, Y]``; ``None`` drops all of it.
+            dropped: entries that are not given, as ``condition``; ``None`` gives all.
             context: ``[B, C]``, or ``[B, A, C]``; never dropped.
 
         Returns:

@@ -42,9 +42,10 @@ class Conditioning(nn.Module):
 
         Args:
             steps: ``[B]`` k.
-            condition: ``[B, Y]``; dropped entries may hold anything. ``None`` drops all.
-            dropped: ``[B, Y]``; ``None`` for nothing dropped.
-            context: ``[B, C]``, or ``[B, A, C]`` where it differs between agents.
+            condition: ``[B, Y]``, or ``[B, A, Y]`` where it differs between agents; dropped entries may hold
+                anything. ``None`` drops all.
+            dropped: as ``condition``; ``None`` for nothing dropped.
+            context: ``[B, C]``, or ``[B, A, C]``.
 
         Returns:
             ``[B, width]``, or ``[B, A, width]``.
@@ -58,10 +59,15 @@ class Conditioning(nn.Module):
             elif dropped is None:
                 dropped = torch.zeros_like(condition, dtype=torch.bool)
             given = torch.where(dropped, 0.0, condition)
-            vector = vector + self.condition(torch.cat([given, dropped.to(given.dtype)], -1))
-        if self.context is None or context is None:
-            return vector
-        return (vector.unsqueeze(1) if context.dim() == 3 else vector) + self.context(context)
+            vector = _add(vector, self.condition(torch.cat([given, dropped.to(given.dtype)], -1)))
+        return vector if self.context is None or context is None else _add(vector, self.context(context))
+
+
+def _add(vector: Tensor, other: Tensor) -> Tensor:
+    """The sum of two of ``[B, E]`` and ``[B, A, E]``."""
+    if vector.dim() == other.dim():
+        return vector + other
+    return vector.unsqueeze(1) + other if other.dim() == 3 else vector + other.unsqueeze(1)
 
 
 def per_agent(vector: Tensor, agents: int) -> Tensor:

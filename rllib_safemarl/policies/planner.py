@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rllib_safemarl.functional.calibration import miss_offset, precision_offset
 from rllib_safemarl.functional.diffusion_conditions import RANK_POINTS, to_ranks
+from rllib_safemarl.functional.diffusion_samplers import Inpainting
 from rllib_safemarl.functional.diffusion_schedules import noise_schedule
 from rllib_safemarl.nn.barrier_networks import BarrierNetwork, OneStepModel
 from rllib_safemarl.nn.denoisers import make_denoiser
@@ -114,15 +115,18 @@ class Planner(nn.Module):
         self.model = OneStepModel(sets, action.encoded, self.hiddens)
         self.inverse = InverseDynamics(own, action.size, action.choices, action.single)
         length = settings["plan_horizon"] + 1
-        made = (settings["denoiser"], layout.width, length, len(CONDITIONS), layout.slots)
-        self.denoiser, self.acting_denoiser = (
-            make_denoiser(*made, **settings["denoiser_settings"]) for _ in range(2)
-        )
+        self.denoiser, self.acting_denoiser = (self.make_denoiser(length) for _ in range(2))
         for ours, theirs in ((self.q, self.target_q), (self.denoiser, self.acting_denoiser)):
             theirs.load_state_dict(ours.state_dict())
             theirs.requires_grad_(False)
         self.schedule = noise_schedule(settings["noise_schedule"], settings["diffusion_steps"])
         self._register_facts(length)
+
+    def make_denoiser(self, length: int) -> nn.Module:
+        """The network of plans of so many moments."""
+        name, layout = self.settings["denoiser"], self.layout
+        made = (name, layout.width, length, len(CONDITIONS), layout.slots)
+        return make_denoiser(*made, **self.settings["denoiser_settings"])
 
     def _register_facts(self, length: int) -> None:
         """What the learner finds out about the data; saved with the weights."""
@@ -166,6 +170,25 @@ class Planner(nn.Module):
     def reach(self, x: Tensor, mask: Tensor) -> Tensor:
         """An upper expectile of y from each present ``[B, 2]``: what the data reach from there."""
         return torch.tanh(self.reach_network(x, mask))
+
+    # What the denoiser sees. A planner of whole teams overrides these.
+
+    @property
+    def window_shape(self) -> tuple[int, ...]:
+        """Shape of what is denoised for one plan: ``[H + 1, V]``."""
+        return self.settings["plan_horizon"] + 1, self.layout.width
+
+    def told(self, y: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Condition and context of plans for presents ``[B]`` that y ``[B, 2]`` is asked of."""
+        return y, mask.to(y.dtype) if self.layout.slots else None
+
+    def known(self, x: Tensor) -> Inpainting:
+        """What is known of windows ``[B, *window_shape]``: the presents ``x [B, V]``."""
+        return Inpainting.of_present(x[:, None], self.window_shape[0])
+
+    def own_plans(self, windows: Tensor) -> Tensor:
+        """The agents' own plans ``[B, H + 1, V]`` of ``[B, *window_shape]``."""
+        return windows
 
     # Calibration.
 

@@ -13,7 +13,6 @@ from rllib_safemarl.functional.barrier_projection import project_actions, projec
 from rllib_safemarl.functional.diffusion_conditions import rank_of_quantile
 from rllib_safemarl.functional.diffusion_guidance import GradientGuide, guided
 from rllib_safemarl.functional.diffusion_samplers import (
-    Inpainting,
     Sampler,
     add_noise,
     shifted,
@@ -144,7 +143,8 @@ class PlanningPolicy:
         planner, settings = self.planner, self.planner.settings
         count = settings["n_plans"]
         present, masks = x.repeat_interleave(count, 0), mask.repeat_interleave(count, 0)
-        noise = self._start_noise(x).repeat(len(x), 1, 1)
+        start = self._start_noise(x)
+        noise = start.repeat(len(x), *[1] * (start.dim() - 1))
         first, number = planner.schedule.num_steps, settings["solver_steps"]
         if before is not None:
             first = max(1, round(first * settings["warm_start"]))
@@ -154,26 +154,19 @@ class PlanningPolicy:
             steps = torch.full((len(known),), first, device=x.device)
             noise = add_noise(known, noise, planner.schedule, steps)
         table = solver_steps(planner.schedule, settings["solver"], number, first)
-        predict = guided(
-            planner.acting_denoiser,
-            self.wanted(x, mask).repeat_interleave(count, 0),
-            settings["guidance_weight"],
-            masks.to(x.dtype) if planner.layout.slots else None,
-        )
+        condition, context = planner.told(self.wanted(x, mask).repeat_interleave(count, 0), masks)
+        predict = guided(planner.acting_denoiser, condition, settings["guidance_weight"], context)
         drawn = Sampler(table, settings["prediction"], clip=settings["clip_plans"])(
-            predict,
-            noise,
-            Inpainting.of_present(present[:, None], noise.shape[1]),
-            self._guide(masks),
-            self._generator,
+            predict, noise, planner.known(present), self._guide(masks), self._generator
         )
+        drawn = planner.own_plans(drawn)
         taken = masks[:, None].expand(*drawn.shape[:2], masks.shape[-1])
         return planner.zeroed(to_states(drawn, planner.plan_scales), taken).unflatten(0, (len(x), count))
 
     def _start_noise(self, x: Tensor) -> Tensor:
-        """Noise ``[M, H + 1, V]`` that plans start from, alike at every step."""
-        planner, settings = self.planner, self.planner.settings
-        shape = (settings["n_plans"], settings["plan_horizon"] + 1, planner.layout.width)
+        """Noise ``[M, *window_shape]`` that plans start from, alike at every step."""
+        settings = self.planner.settings
+        shape = (settings["n_plans"], *self.planner.window_shape)
         if self._noise is None or self._noise.shape != shape:
             self._noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
             self._noise[0] = 0.0
@@ -200,7 +193,8 @@ class PlanningPolicy:
         offset, rate = planner.offset, float(planner.rate)
 
         def kept(plan: Tensor) -> Tensor:
-            h = planner.barrier_along(to_states(plan, planner.plan_scales), mask) - offset
+            states = to_states(planner.own_plans(plan), planner.plan_scales)
+            h = planner.barrier_along(states, mask) - offset
             return (h[:, 1:] - (1.0 - rate) * h[:, :-1]).clamp(max=0.0).sum(-1)
 
         return GradientGuide(kept, settings["gradient_weight"], max_norm=GUIDE_BOUND)

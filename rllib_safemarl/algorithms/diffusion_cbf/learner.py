@@ -15,6 +15,7 @@ from rllib_safemarl.algorithms.collectives import num_learners, sum_gradients
 from rllib_safemarl.algorithms.diffusion_cbf.losses import (
     barrier_losses,
     critic_losses,
+    diffusion_loss,
     plan_losses,
     window_conditions,
 )
@@ -127,7 +128,14 @@ class DiffusionCBFLearner(OfflineLearner):
         if stage == "critics":
             return critic_losses(planner, rows, self.config, self._floor)
         y = self._conditions[group.policy][rows.numbers].flatten(0, 1).to(rows.x.device)
-        return plan_losses(planner, rows, y, self.config, self._generator)
+        return {
+            "diffusion_loss": self.diffusion_loss(planner, rows, y, group),
+            **plan_losses(planner, rows, y, self.config),
+        }
+
+    def diffusion_loss(self, planner: Planner, rows: Rows, y: Tensor, group: Group) -> Tensor:
+        """The denoiser's loss on windows with conditions y ``[M, 2]``."""
+        return diffusion_loss(planner, rows, y, self.config, self._generator)
 
     def _step(self, policy: str, planner: Planner, losses: dict[str, Tensor], factor: float) -> None:
         optimizer = self.get_optimizer(policy)

@@ -39,6 +39,9 @@ from rllib_safemarl.policies.planning import TARGETS
 BARRIER_WEIGHTS = (1.0, 1.0, 0.3)
 """Of the initial, danger and condition terms of eq. (12)."""
 
+INVERSE_STEPS = 2
+"""First steps of a window that inverse dynamics learn from; more are costly, and of other windows anyway."""
+
 
 def barrier_losses(planner: Planner, rows: Rows, config: Any) -> dict[str, Tensor]:
     """Eq. (12), the regression on the margin to come, and shares of states that the barrier has right."""
@@ -102,10 +105,10 @@ def window_conditions(planner: Planner, rows: Rows, config: Any, floor: float) -
     return window_least_barrier(h), window_returns(reward, rows.counted, end, config.gamma)
 
 
-def plan_losses(
+def diffusion_loss(
     planner: Planner, rows: Rows, y: Tensor, config: Any, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """Eq. (10): the denoiser and inverse dynamics; the one-step model; what the data reach.
+) -> Tensor:
+    """First term of eq. (10), over plans of one agent each.
 
     Args:
         planner: learns.
@@ -114,34 +117,61 @@ def plan_losses(
         config: of DIFFUSION_CBF.
         generator: of noise, on the CPU.
     """
+    plan = to_plan(rows.x, planner.plan_scales)
+    condition, context = planner.told(y, rows.mask)
+    known = planner.known(rows.x[:, 0])
+    return denoise(planner, plan, (condition, context), known, rows.plan_counted, config, generator)
+
+
+def denoise(
+    planner: Planner,
+    plan: Tensor,
+    told: tuple[Tensor, Tensor | None],
+    known: Inpainting,
+    counted: Tensor,
+    config: Any,
+    generator: torch.Generator,
+) -> Tensor:
+    """The denoiser's loss on plans ``[M, ..., H + 1, V]``; the loss counts where ``counted``, shaped so."""
+    device, (condition, context) = plan.device, told
+    noise = torch.randn(plan.shape, generator=generator).to(device)
+    steps = training_steps(len(plan), planner.schedule.num_steps, config.noise_bias, generator).to(device)
+    noised, target = training_pair(plan, noise, steps, planner.schedule, config.prediction, known)
+    entries = (len(condition), len(CONDITIONS))
+    dropped = drop_conditions(entries, config.drop_together, config.drop_each, generator)
+    for entry, name in enumerate(TARGETS):
+        if getattr(config, name) is None:
+            dropped[:, entry] = True
+    dropped = dropped.to(device).view(len(condition), *[1] * (condition.dim() - 2), -1).expand_as(condition)
+    mixed = config.mixed_precision and device.type == "cuda"
+    with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+        output = planner.denoiser(noised, steps, condition, dropped, context)
+    own = planner.layout.sets.own_size
+    moments, features = plan.shape[-2:]
+    weights = loss_weights(moments, features, own, config.action_weight).to(device)
+    return denoising_loss(output.to(target.dtype), target, counted, weights)
+
+
+def plan_losses(planner: Planner, rows: Rows, y: Tensor, config: Any) -> dict[str, Tensor]:
+    """Inverse dynamics, second term of eq. (10); the one-step model; what the data reach.
+
+    Args:
+        planner: learns.
+        rows: windows.
+        y: ``[M, 2]`` their conditions.
+        config: of DIFFUSION_CBF.
+    """
     x, mask, counted = rows.x, rows.mask, rows.counted
     own = planner.layout.sets.own_size
     reach = planner.reach(x[:, 0], mask)
     model = planner.model(x[:, 0], planner.action.encode(rows.actions[:, 0]), mask)
     return {
-        "diffusion_loss": _denoising(planner, rows, y, config, generator),
-        "inverse_loss": planner.inverse.loss(x[:, :-1, :own], x[:, 1:, :own], rows.actions, counted),
+        "inverse_loss": planner.inverse.loss(
+            x[:, :INVERSE_STEPS, :own],
+            x[:, 1 : INVERSE_STEPS + 1, :own],
+            rows.actions[:, :INVERSE_STEPS],
+            counted[:, :INVERSE_STEPS],
+        ),
         "model_loss": masked_mean((model - x[:, 1]).square().mean(-1), counted[:, 0]),
         "reach_loss": masked_mean(expectile_loss(y - reach, config.reach_expectile).mean(-1), counted[:, 0]),
     }
-
-
-def _denoising(planner: Planner, rows: Rows, y: Tensor, config: Any, generator: torch.Generator) -> Tensor:
-    device = rows.x.device
-    plan = to_plan(rows.x, planner.plan_scales)
-    noise = torch.randn(plan.shape, generator=generator).to(device)
-    steps = training_steps(len(plan), planner.schedule.num_steps, config.noise_bias, generator).to(device)
-    present = Inpainting.of_present(plan[:, :1], plan.shape[1])
-    noised, target = training_pair(plan, noise, steps, planner.schedule, config.prediction, present)
-    dropped = drop_conditions((len(y), len(CONDITIONS)), config.drop_together, config.drop_each, generator)
-    for entry, name in enumerate(TARGETS):
-        if getattr(config, name) is None:
-            dropped[:, entry] = True
-    context = rows.mask.to(plan.dtype) if planner.layout.slots else None
-    mixed = config.mixed_precision and device.type == "cuda"
-    with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-        output = planner.denoiser(noised, steps, y, dropped.to(device), context)
-    moments, features = plan.shape[1:]
-    own = planner.layout.sets.own_size
-    weights = loss_weights(moments, features, own, config.action_weight).to(device)
-    return denoising_loss(output.to(target.dtype), target, rows.plan_counted, weights)

@@ -19,12 +19,18 @@ PLANNER = "planner"
 
 
 class DiffusionCBFModule(TorchRLModule):
-    """Acts by planning; exploring is acting."""
+    """Acts by planning; exploring is acting.
+
+    Attributes:
+        planner_class: of the planner.
+    """
+
+    planner_class: type[Planner] = Planner
 
     def setup(self) -> None:
         """Build the planner that the model config describes."""
         layout, settings, hiddens = self.model_config[PLANNER]
-        self.planner = Planner(layout, action_layout(self.action_space), settings, hiddens)
+        self.planner = self.planner_class(layout, action_layout(self.action_space), settings, hiddens)
         self.policy = PlanningPolicy(self.planner)
 
     def get_exploration_action_dist_cls(self) -> Any:
