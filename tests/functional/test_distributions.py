@@ -30,6 +30,14 @@ def test_gaussian_agrees_with_torch(inputs):
     assert torch.equal(ours.mode(old), old[:, :3])
 
 
+def test_gaussian_log_prob_has_the_gradient_of_torchs(inputs):
+    old, weight = inputs[0].requires_grad_(), torch.randn(5)
+    actions = torch.randn(5, 3)
+    (ours,) = torch.autograd.grad((weight * DiagonalGaussian().log_prob(old, actions)).sum(), old)
+    (expected,) = torch.autograd.grad((weight * _gaussian(old).log_prob(actions)).sum(), old)
+    torch.testing.assert_close(ours, expected)
+
+
 def test_categorical_agrees_with_torch(inputs):
     old, new = inputs
     ours, actions = Categorical(), torch.randint(6, (5,))

@@ -31,6 +31,16 @@ def test_clipped_surrogate_in_its_four_cases():
     assert clipped_surrogate(ratio, advantage, 0.2).tolist() == pytest.approx([1.2, -1.5, 0.5, -0.8])
 
 
+def test_clipped_surrogate_has_the_gradient_of_its_minimum():
+    torch.manual_seed(0)
+    ratio, advantage = (torch.rand(500) + 0.5).requires_grad_(), torch.randn(500)
+    (ours,) = torch.autograd.grad(clipped_surrogate(ratio, advantage, 0.2).sum(), ratio)
+    plain = torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
+    (expected,) = torch.autograd.grad(plain.sum(), ratio)
+    torch.testing.assert_close(ours, expected)
+    assert 0 < int((ours == 0).sum()) < 500
+
+
 def test_the_factor_may_be_folded_into_the_advantage():
     ratio, advantage, factor = torch.rand(100) + 0.5, torch.randn(100), torch.rand(100) + 0.1
     folded = clipped_surrogate(ratio, factor * advantage, 0.2)
