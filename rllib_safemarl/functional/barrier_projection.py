@@ -96,7 +96,7 @@ def project_actions(
         low: ``[D]`` bounds.
         high: ``[D]`` bounds.
         candidates: ``[N, D]`` or ``[B, N, D]`` further actions to try, none where not given.
-        rounds: linearisations, each at the solution before.
+        rounds: linearisations at most, each at the solution before; the last is that which changes nothing.
         tolerance: c counts as satisfied from ``-tolerance`` on, in units of h.
     """
     with torch.no_grad():
@@ -110,8 +110,10 @@ def project_actions(
         value, gradient = _linearise(constraint, at)
         # The half-space of the linearisation at `at`, with the distance still measured from `wanted`.
         offset = value + (gradient * (wanted - at)).sum(-1)
-        at = project_to_half_space(wanted, gradient, offset, low, high)
+        before, at = at, project_to_half_space(wanted, gradient, offset, low, high)
         tried.append(at)
+        if torch.equal(at, before):
+            break
     if candidates is not None:
         tried.extend(candidates.expand(len(wanted), *candidates.shape[-2:]).unbind(1))
     actions = torch.stack(tried, 1)

@@ -38,8 +38,14 @@ def report(title: str, unit: str, rates: Mapping[str, list[float]]) -> dict[str,
     print(f"\n{title}\n")
     print(f"| side | {unit}: median | min – max |\n|---|---|---|")
     for name, values in rates.items():
-        print(f"| {name} | {statistics.median(values):,.0f} | {min(values):,.0f} – {max(values):,.0f} |")
+        median, low, high = map(_number, (statistics.median(values), min(values), max(values)))
+        print(f"| {name} | {median} | {low} – {high} |")
     return {name: statistics.median(values) for name, values in rates.items()}
+
+
+def _number(value: float) -> str:
+    """Whole numbers, and three digits of small ones."""
+    return f"{value:,.0f}" if value >= 100.0 else f"{value:.3g}"
 
 
 def ratio(rates: Mapping[str, list[float]], over: str, under: str) -> float:
