@@ -17,8 +17,7 @@ from rllib_safemarl.envs.team import Team, make_groups, make_views
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.policies.files import FOLDER, save_policy
 from rllib_safemarl.policies.team_policy import PolicySettings, TeamPolicy
-from rllib_safemarl.rollout.actor import policy_mlps
-from rllib_safemarl.rollout.distributions import distribution_of
+from rllib_safemarl.rollout.actor import portable_policies
 
 logger = logging.getLogger(__name__)
 
@@ -90,17 +89,17 @@ class TeamAlgorithm(Algorithm):
             make_views(self.team, config.policy_radius, config.max_neighbours),
             config.has_own_modules,
         )
-        networks = policy_mlps(groups, module)
-        foreign = [group.policy for group in groups if group.policy not in networks]
+        policies = portable_policies(groups, module)
+        foreign = [group.policy for group in groups if group.policy not in policies]
         if foreign:
             name = type(module[foreign[0]]).__name__
             raise SafeMARLError(
-                f"policy {foreign[0]!r} is a {name}; only MLPs of the default RLModule become policy files."
+                f"policy {foreign[0]!r} is a {name}; only MLPs of the default RLModule and our own planners "
+                "become policy files."
             )
         return TeamPolicy(
             self.team,
-            networks,
-            {policy: distribution_of(module[policy]) for policy in networks},
+            policies,
             PolicySettings(
                 config.policy_radius,
                 config.max_neighbours,

@@ -201,6 +201,9 @@ def table(results: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append((f"cost per episode and agent{named}", f"{number(cost)}{against}"))
         rows.append(("cost of the worst agent", number(figures.get("episode_cost_max_agent"))))
     rows += _safety_rows(results.get(SAFETY) or {}, figures)
+    for name, share in sorted((figures.get("planning") or {}).items()):
+        if share is not None:
+            rows.append((f"planning: {name.removesuffix('_share')}", f"{100 * share:.1f} % of decisions"))
     for key, value in sorted(figures.items()):
         if key.endswith("_mean") and not key.startswith(("episode_", "agent_", "module_")):
             rows.append((key.removesuffix("_mean").replace("_", " "), number(value)))

@@ -30,7 +30,7 @@ class EvaluationRecord:
         returns: ``[E, A]`` undiscounted reward of every agent.
         costs: ``[E, A, C]`` undiscounted cost of every agent.
         lengths: ``[E]`` steps.
-        metrics: name → ``[E]`` the environment's own figures.
+        metrics: name → ``[E]`` the environment's own figures, and shares of what actors note of decisions.
         safety: name → ``[E]`` figures of ``functional.safety_metrics``; none where nothing tells danger.
         cost_names: ``[C]``.
         limits: ``[C]`` of the costs, inf where there is none.

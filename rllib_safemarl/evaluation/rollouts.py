@@ -30,7 +30,7 @@ class EpisodeSet:
         returns: ``[E, A]`` undiscounted reward of every agent.
         costs: ``[E, A, C]`` undiscounted cost of every agent.
         lengths: ``[E]`` steps.
-        metrics: name → ``[E]`` the environment's own figures.
+        metrics: name → ``[E]`` the environment's own figures, and shares of what actors note of decisions.
         cost_names: ``[C]``.
         safety: ``[E]``; empty where neither margins nor costs say what danger is.
     """
@@ -70,12 +70,13 @@ def episode_set(
         env: N copies, of which each contributed its first episodes.
     """
     quota = np.bincount([episode.copy for episode in episodes], minlength=env.num_copies)
-    names = dict.fromkeys(name for episode in episodes for name in episode.metrics)
+    figures = [{**episode.metrics, **episode.shares()} for episode in episodes]
+    names = dict.fromkeys(name for each in figures for name in each)
     return EpisodeSet(
         np.stack([episode.returns for episode in episodes]),
         np.stack([episode.costs for episode in episodes]),
         np.array([float(episode.length) for episode in episodes]),
-        {name: np.array([e.metrics.get(name, np.nan) for e in episodes]) for name in names},
+        {name: np.array([each.get(name, np.nan) for each in figures]) for name in names},
         team.cost_names,
         safety_of_columns(batches, quota, team.time_limit, env.clearance),
     )

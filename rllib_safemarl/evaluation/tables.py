@@ -96,7 +96,7 @@ def summary_table(results: pd.DataFrame) -> str:
             "violations per episode": _with_interval("violations"),
             "severity": _with_interval("severity"),
         }
-    columns |= {name.replace("_", " "): _with_interval(name) for name in own_metrics(results)}
+    columns |= {_title(name): _with_interval(name) for name in own_metrics(results)}
     if results["peak_multiplier"].notna().any():
         columns["multiplier, peak → end"] = _multiplier
     columns["seeds"] = lambda line: (
@@ -153,7 +153,7 @@ def seeds_table(results: pd.DataFrame, with_environment: bool) -> str:
             "dangerous episodes": lambda line: _percent(line["dangerous_episodes"]),
             "safe states": lambda line: _percent(line["safe_share"]),
         }
-    columns |= {name.replace("_", " "): _plain(name) for name in own_metrics(results)}
+    columns |= {_title(name): _plain(name) for name in own_metrics(results)}
     columns |= {"steps": _count("steps"), "seconds": _count("seconds")}
     if (results["status"] != DONE).any():
         columns["status"] = lambda line: str(line["status"])
@@ -262,6 +262,11 @@ def _dangerous(line: Mapping[str, Any]) -> str:
     if text == NOTHING:
         return text
     return f"{text} [{100 * line['dangerous_low']:.1f}, {100 * line['dangerous_high']:.1f}]"
+
+
+def _title(name: str) -> str:
+    """Of a column: ``planning: infeasible share``."""
+    return name.replace("_", " ").replace("/", ": ")
 
 
 def _percent(value: Any) -> str:

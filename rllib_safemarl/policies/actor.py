@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,12 +27,23 @@ class Acted:
         env_actions: the same, scaled for the environment.
         inputs: ``[P, N, G, …]`` distribution inputs, or ``None``.
         log_prob: ``[P, N, G]`` where a module gives it itself, else ``None``.
+        flags: name → ``[P, N, G]``, see :attr:`Actor.flags`.
     """
 
     actions: NDArray
     env_actions: NDArray
     inputs: NDArray | None
     log_prob: NDArray | None
+    flags: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+
+class Choice(NamedTuple):
+    """What P policies chose for B views each; the attributes are those of :class:`Acted`, ``[P, B, …]``."""
+
+    actions: torch.Tensor
+    inputs: torch.Tensor | None = None
+    log_prob: torch.Tensor | None = None
+    flags: Mapping[str, torch.Tensor] = MappingProxyType({})
 
 
 class Actor(abc.ABC):
@@ -39,7 +52,11 @@ class Actor(abc.ABC):
     Attributes:
         groups: the P groups.
         rows: ``[P * G]`` their agents as rows of the kind's columns, policy by policy.
+        flags: names of what is noted, as true or false, of every decision; its share of all decisions is
+            reported as ``<name>_share``.
     """
+
+    flags: tuple[str, ...] = ()
 
     def __init__(self, groups: Sequence[Group], normalize_actions: bool, clip_actions: bool) -> None:
         self.groups = tuple(groups)
@@ -49,10 +66,11 @@ class Actor(abc.ABC):
         self._transform = ActionTransform(groups[0].action_space, normalize_actions, clip_actions)
 
     @abc.abstractmethod
-    def choose(
-        self, views: torch.Tensor, explore: bool, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        """Actions, inputs and log-probabilities ``[P, B, …]`` for views ``[P, B, V]``."""
+    def choose(self, views: torch.Tensor, explore: bool, generator: torch.Generator) -> Choice:
+        """What to do for views ``[P, B, V]``."""
+
+    def begin(self) -> None:  # noqa: B027 - most actors remember nothing
+        """New episodes begin in all copies: act as if nothing had been before."""
 
     def refresh(self) -> None:  # noqa: B027 - modules called directly are always fresh
         """Take over the modules' present weights."""
@@ -69,7 +87,7 @@ class Actor(abc.ABC):
         else:
             rows = mine[:, self.rows].reshape(copies, policies, agents, -1).swapaxes(0, 1)
         flat = np.ascontiguousarray(rows).reshape(policies, copies * agents, -1)
-        actions, inputs, log_prob = self.choose(torch.from_numpy(flat), explore, generator)
+        actions, inputs, log_prob, flags = self.choose(torch.from_numpy(flat), explore, generator)
         lead = (policies, copies, agents)
         chosen = actions.numpy().reshape(*lead, *actions.shape[2:])
         return Acted(
@@ -77,6 +95,7 @@ class Actor(abc.ABC):
             self._transform(chosen),
             None if inputs is None else inputs.numpy().reshape(*lead, -1),
             None if log_prob is None else log_prob.numpy().reshape(lead),
+            {name: flag.numpy().reshape(lead) for name, flag in flags.items()},
         )
 
 
@@ -108,13 +127,11 @@ class StackActor(Actor):
         """Stack the present networks."""
         self._stack = PolicyStack(self._networks())
 
-    def choose(
-        self, views: torch.Tensor, explore: bool, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    def choose(self, views: torch.Tensor, explore: bool, generator: torch.Generator) -> Choice:
         """One pass through the stack."""
         inputs = self._stack(views)
         draw = self.distribution
-        return draw.sample(inputs, generator) if explore else draw.mode(inputs), inputs, None
+        return Choice(draw.sample(inputs, generator) if explore else draw.mode(inputs), inputs)
 
 
 def stack_by_shape(groups: Sequence[Group], networks: Mapping[str, PolicyMLP]) -> list[list[Group]]:

@@ -13,23 +13,17 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rllib_safemarl.envs.team import Team
 from rllib_safemarl.envs.vector import AgentGraph, Kind
 from rllib_safemarl.errors import SafeMARLError
-from rllib_safemarl.functional.distributions import (
-    ActionDistribution,
-    Categorical,
-    DiagonalGaussian,
-    MultiCategorical,
-)
-from rllib_safemarl.nn.mlp import PolicyMLP
+from rllib_safemarl.policies.network_files import policy_from_json, policy_to_json
 from rllib_safemarl.policies.space_files import space_from_json, space_to_json
 from rllib_safemarl.policies.team_policy import PolicySettings, TeamPolicy
 
@@ -67,16 +61,23 @@ def save_policy(policy: TeamPolicy, path: str | Path) -> Path:
     return path
 
 
-def load_policy(path: str | Path, seed: int = 0) -> TeamPolicy:
+def load_policy(path: str | Path, seed: int = 0, settings: Mapping[str, Any] | None = None) -> TeamPolicy:
     """Read a policy's folder, or the one beside a checkpoint.
 
     Args:
         path: the folder, or a checkpoint that has one.
         seed: of sampled actions.
+        settings: how planners are to act where it differs from their training, such as ``{"beta": 0.95}``.
 
     Raises:
-        SafeMARLError: there is none, it is of another version, or it is damaged.
+        SafeMARLError: there is none, it is of another version, or it is damaged; a setting does not fit.
     """
+    policy = _load(path, seed)
+    policy.change(settings or {})
+    return policy
+
+
+def _load(path: str | Path, seed: int) -> TeamPolicy:
     folder = Path(path)
     if not (folder / DESCRIPTION).is_file():
         folder = folder / FOLDER
@@ -89,6 +90,8 @@ def load_policy(path: str | Path, seed: int = 0) -> TeamPolicy:
         ) from None
     except ValueError as error:
         raise SafeMARLError(f"{folder / DESCRIPTION} is damaged: {error}.") from error
+    if not isinstance(description, dict):
+        raise SafeMARLError(f"{folder / DESCRIPTION} is damaged: it describes nothing.")
     if description.get("format") != FORMAT or description.get("version") != VERSION:
         raise SafeMARLError(
             f"{folder / DESCRIPTION} is {description.get('format')!r} of version "
@@ -139,26 +142,7 @@ def _describe(policy: TeamPolicy, arrays: dict[str, NDArray]) -> dict[str, Any]:
         "position_size": team.position_size,
         "policy_ids": list(team.policy_ids),
         "settings": {**vars(settings), "kappa": str(settings.kappa)},
-        "networks": {
-            name: _network_to_json(name, network, policy.distributions[name], arrays)
-            for name, network in policy.networks.items()
-        },
-    }
-
-
-def _network_to_json(
-    name: str, network: PolicyMLP, distribution: ActionDistribution, arrays: dict[str, NDArray]
-) -> dict[str, Any]:
-    for k, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
-        arrays[f"networks/{name}/{k}/weight"] = weight.cpu().numpy()
-        arrays[f"networks/{name}/{k}/bias"] = bias.cpu().numpy()
-    if network.log_std is not None:
-        arrays[f"networks/{name}/log_std"] = network.log_std.cpu().numpy()
-    sizes = list(distribution.sizes) if isinstance(distribution, MultiCategorical) else None
-    return {
-        "activations": list(network.activations),
-        "distribution": type(distribution).__name__,
-        "choices": sizes,
+        "networks": {name: policy_to_json(name, each, arrays) for name, each in policy.policies.items()},
     }
 
 
@@ -183,37 +167,14 @@ def _restore(description: dict[str, Any], arrays: dict[str, NDArray], seed: int)
             policy_ids=tuple(description["policy_ids"]),
         )
         settings = description["settings"]
-        networks = {name: _network(name, n, arrays) for name, n in description["networks"].items()}
-        distributions = {name: _distribution(n) for name, n in description["networks"].items()}
-        return TeamPolicy(
-            team,
-            networks,
-            distributions,
-            PolicySettings(**{**settings, "kappa": float(settings["kappa"])}),
-            seed,
-        )
-    except (KeyError, TypeError) as error:
-        raise SafeMARLError(
-            f"the policy's description is damaged: {type(error).__name__} {error}."
-        ) from error
-
-
-def _network(name: str, described: dict[str, Any], arrays: dict[str, NDArray]) -> PolicyMLP:
-    layers = range(len(described["activations"]))
-    log_std = arrays.get(f"networks/{name}/log_std")
-    return PolicyMLP(
-        tuple(torch.from_numpy(arrays[f"networks/{name}/{k}/weight"]) for k in layers),
-        tuple(torch.from_numpy(arrays[f"networks/{name}/{k}/bias"]) for k in layers),
-        tuple(described["activations"]),
-        None if log_std is None else torch.from_numpy(log_std),
-    )
-
-
-def _distribution(described: dict[str, Any]) -> ActionDistribution:
-    known = {each.__name__: each for each in (DiagonalGaussian, Categorical)}
-    name = described["distribution"]
-    if name == MultiCategorical.__name__:
-        return MultiCategorical(tuple(described["choices"]))
-    if name not in known:
-        raise SafeMARLError(f"the policy's distribution {name!r} is unknown to this version.")
-    return known[name]()
+        policies = {name: policy_from_json(name, n, arrays) for name, n in description["networks"].items()}
+        settings = PolicySettings(**{**settings, "kappa": float(settings["kappa"])})
+        policy = TeamPolicy(team, policies, settings, seed)
+        policy.try_out()
+        return policy
+    except SafeMARLError:
+        raise
+    except Exception as error:
+        # A damaged description can be wrong in any way.
+        said = " ".join(str(error).split())
+        raise SafeMARLError(f"the policy's description is damaged: {type(error).__name__} {said}.") from error

@@ -22,6 +22,8 @@ from rllib_safemarl.nn.value_networks import TwinQNetwork, ValueNetwork, encode_
 
 CONDITIONS = ("barrier", "return")
 """Entries of y: least h of a window's moments to come, and the window's return."""
+TRAINING_ONLY = ("value", "target_q", "denoiser")
+"""Networks that acting does without."""
 MOST_SCORES = 4096
 """Episodes of the calibration split that are kept at most, and thresholds of the precision mode."""
 LARGEST_OFFSET = 2.0
@@ -142,6 +144,26 @@ class Planner(nn.Module):
         }
         for name, value in facts.items():
             self.register_buffer(name, value)
+
+    # Without what only learning needs.
+
+    def acting_state(self) -> dict[str, Tensor]:
+        """Every tensor that acting needs."""
+        return {
+            name: tensor
+            for name, tensor in self.state_dict().items()
+            if name.split(".")[0] not in TRAINING_ONLY
+        }
+
+    def load_acting(self, state: Mapping[str, Tensor]) -> None:
+        """Take over an :meth:`acting_state`, and drop what only learning needs.
+
+        Raises:
+            RuntimeError: the tensors are not those of this planner.
+        """
+        for name in TRAINING_ONLY:
+            delattr(self, name)
+        self.load_state_dict(state)
 
     # States.
 

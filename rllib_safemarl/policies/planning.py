@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from rllib_safemarl.errors import SafeMARLError, nearest_name
 from rllib_safemarl.functional.barrier import choose_plan
-from rllib_safemarl.functional.barrier_projection import project_actions, project_choices
+from rllib_safemarl.functional.barrier_projection import Projection, project_actions, project_choices
 from rllib_safemarl.functional.diffusion_conditions import rank_of_quantile
 from rllib_safemarl.functional.diffusion_guidance import GradientGuide, guided
 from rllib_safemarl.functional.diffusion_samplers import (
@@ -19,38 +21,15 @@ from rllib_safemarl.functional.diffusion_samplers import (
     solver_steps,
 )
 from rllib_safemarl.functional.plan_windows import to_plan, to_states
+from rllib_safemarl.policies.decisions import FLAGS, Decision
 from rllib_safemarl.policies.planner import Planner
+from rllib_safemarl.policies.planning_settings import PLANNING_SETTINGS
 
 TARGETS = ("target_barrier", "target_return")
 SAME_MOMENT = 0.5
 """A plan is gone on with where the present differs by less from what it foresaw, in normalised features."""
 GUIDE_BOUND = 1.0
 """Largest change of a plan by gradient guidance in one denoising step, in normalised units."""
-
-
-@dataclass
-class Counters:
-    """What happened since the last :meth:`take`.
-
-    Attributes:
-        decisions: actions chosen.
-        infeasible: decisions for which no plan kept the barrier's condition.
-        projected: decisions whose action the projection changed.
-        unsatisfied: of these, those for which no action was found that keeps the condition.
-        warm: decisions from a plan that was gone on with.
-    """
-
-    decisions: int = 0
-    infeasible: int = 0
-    projected: int = 0
-    unsatisfied: int = 0
-    warm: int = 0
-
-    def take(self) -> dict[str, int]:
-        """The counts, which begin anew."""
-        counts = {field.name: getattr(self, field.name) for field in fields(self)}
-        self.__init__()  # type: ignore[misc]
-        return counts
 
 
 class PlanningPolicy:
@@ -61,66 +40,105 @@ class PlanningPolicy:
 
     Args:
         planner: the networks; its settings are read at every call.
+
+    Attributes:
+        decision: the last one, or ``None``.
     """
 
     def __init__(self, planner: Planner) -> None:
         self.planner = planner
-        self.counters = Counters()
+        self.decision: Decision | None = None
         self._noise: Tensor | None = None
         self._generator = torch.Generator()
         self._last: tuple[Tensor, Tensor] | None = None
+        self.forget()
 
     def forget(self) -> None:
-        """Begin without a plan."""
-        self._last = None
+        """Begin without a plan, and the sequence of random numbers anew."""
+        self._last = self.decision = None
+        self._generator.manual_seed(0)
+
+    def change(self, settings: Mapping[str, Any]) -> None:
+        """Act by other settings from now on.
+
+        Args:
+            settings: some of ``PLANNING_SETTINGS``.
+
+        Raises:
+            SafeMARLError: there is no such setting, its value does not fit, or it is one of training.
+        """
+        for name, value in settings.items():
+            if name not in PLANNING_SETTINGS:
+                raise SafeMARLError(
+                    f"{name} cannot be changed of a planner that is trained."
+                    if name in self.planner.settings
+                    else f"planners have no setting {name!r}.{nearest_name(name, PLANNING_SETTINGS)}"
+                )
+            PLANNING_SETTINGS[name].check(name, value)
+        self.planner.settings.update(settings)
+        self.forget()
 
     def act(self, views: Tensor) -> Tensor:
         """Actions ``[B, D]`` in [-1, 1] per dimension, or choices, for raw views ``[B, V]``."""
+        return self.decide(views).actions
+
+    def decide(self, views: Tensor) -> Decision:
+        """Plan and choose for raw views ``[B, V]``."""
         # Env runners act in inference mode, in which the projection's gradients could not be taken.
         with torch.inference_mode(False), torch.no_grad():
-            return self._act(views.clone())
+            self.decision = self._decide(views.clone())
+            return self.decision
 
-    def _act(self, views: Tensor) -> Tensor:
-        planner, settings = self.planner, self.planner.settings
+    def _decide(self, views: Tensor) -> Decision:
+        planner = self.planner
         x, mask = planner.state(views)
         offset, rate = planner.offset, float(planner.rate)
-        plans = self.plans(x, mask)
+        warm = self.warm_rows(x, mask)
+        plans = self.plans(x, mask, warm)
         h = planner.barrier_along(plans, mask) - offset
         own = plans[..., : planner.layout.sets.own_size]
         actions = planner.inverse.act(own[:, :, 0], own[:, :, 1])
         if not planner.action.choices:
             actions = actions.clamp(-1.0, 1.0)
-        chosen = self._choose(plans[:, :, 0], actions, mask, h, rate)
+        chosen, feasible = self._choose(plans[:, :, 0], actions, mask, h, rate)
         rows = torch.arange(len(x), device=x.device)
         self._last = (plans[rows, chosen], mask)
-        self.counters.decisions += len(x)
-        if not settings["projection"]:
-            return actions[rows, chosen]
-        return self.project(x, mask, actions[rows, chosen], own[rows, chosen, 1], h[:, 0, 0] + offset, offset)
+        never = torch.zeros_like(feasible)
+        noted = (h[:, 0, 0] >= 0.0, ~feasible, never, never, warm)
+        flags = dict(zip(FLAGS, noted, strict=True))
+        action = actions[rows, chosen]
+        if planner.settings["projection"]:
+            now = h[:, 0, 0] + offset
+            projection = self.project(x, mask, action, own[rows, chosen, 1], now, offset)
+            action = projection.actions
+            flags |= {"projected": projection.changed, "unsatisfied": ~projection.satisfied}
+        return Decision(action, plans, h, chosen, flags)
 
-    def _choose(self, present: Tensor, actions: Tensor, mask: Tensor, h: Tensor, rate: float) -> Tensor:
-        """Index ``[B]`` of the plan to follow: of those that hold the best."""
+    def _choose(
+        self, present: Tensor, actions: Tensor, mask: Tensor, h: Tensor, rate: float
+    ) -> tuple[Tensor, Tensor]:
+        """Index ``[B]`` of the plan to follow, of those that hold the best, and ``[B]`` whether any held."""
         planner, count = self.planner, h.shape[1]
         if planner.settings["ranking"] == "q" and count > 1:
             masks = mask[:, None].expand(*present.shape[:2], mask.shape[-1])
             score = planner.q.smaller(present, planner.action.encode(actions), masks)
         else:
             score = -torch.arange(count, device=h.device, dtype=h.dtype).expand(len(h), -1)
-        if not planner.settings["filter_plans"]:
-            return score.argmax(-1)
         chosen, feasible = choose_plan(h, score, rate)
-        self.counters.infeasible += int((~feasible).sum())
-        return chosen
+        return (chosen if planner.settings["filter_plans"] else score.argmax(-1)), feasible
 
     # Plans.
 
-    def plans(self, x: Tensor, mask: Tensor) -> Tensor:
-        """M plans ``[B, M, H + 1, V]`` from normalised states; their first moment is the present."""
-        warm = self._warm_rows(x, mask)
-        if warm is None or not bool(warm.any()):
+    def plans(self, x: Tensor, mask: Tensor, warm: Tensor | None = None) -> Tensor:
+        """M plans ``[B, M, H + 1, V]`` from normalised states; their first moment is the present.
+
+        Args:
+            x: ``[B, V]`` normalised states.
+            mask: ``[B, K]`` taken slots.
+            warm: ``[B]`` rows that go on with their last plan, see :meth:`warm_rows`; none where not given.
+        """
+        if warm is None or self._last is None or not bool(warm.any()):
             return self._sample(x, mask, None)
-        self.counters.warm += int(warm.sum())
-        assert self._last is not None
         plans = self._sample(x[warm], mask[warm], shifted(self._last[0][warm]))
         if bool(warm.all()):
             return plans
@@ -128,13 +146,14 @@ class PlanningPolicy:
         both[warm], both[~warm] = plans, self._sample(x[~warm], mask[~warm], None)
         return both
 
-    def _warm_rows(self, x: Tensor, mask: Tensor) -> Tensor | None:
+    def warm_rows(self, x: Tensor, mask: Tensor) -> Tensor:
         """Rows ``[B]`` whose last plan foresaw the present, with the same neighbours in their slots."""
+        nowhere = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         if not self.planner.settings["warm_start"] or self._last is None:
-            return None
+            return nowhere
         last, last_mask = self._last
         if len(last) != len(x):
-            return None
+            return nowhere
         near = (last[:, 1] - x).abs().amax(-1) < SAME_MOMENT
         return near & (last_mask == mask).all(-1)
 
@@ -203,7 +222,7 @@ class PlanningPolicy:
 
     def project(
         self, x: Tensor, mask: Tensor, action: Tensor, ahead: Tensor, h: Tensor, offset: float
-    ) -> Tensor:
+    ) -> Projection:
         """The nearest action whose next moment, by the learnt model, keeps the barrier condition.
 
         Args:
@@ -227,24 +246,21 @@ class PlanningPolicy:
             return self._project_choices(x, action, ahead, kept)
         size = action.shape[-1]
         low, high = action.new_full((size,), -1.0), action.new_full((size,), 1.0)
-        projection = project_actions(action, kept, low, high, _candidates(size, action))
-        self.counters.projected += int(projection.changed.sum())
-        self.counters.unsatisfied += int((~projection.satisfied).sum())
-        return projection.actions
+        return project_actions(action, kept, low, high, _candidates(size, action))
 
-    def _project_choices(self, x: Tensor, action: Tensor, ahead: Tensor, kept: object) -> Tensor:
+    def _project_choices(
+        self, x: Tensor, action: Tensor, ahead: Tensor, kept: Callable[[Tensor], Tensor]
+    ) -> Projection:
         planner = self.planner
         every = planner.action.every().to(x.device)
         choices = every[:, 0] if planner.action.single else every
         encoded = planner.action.encode(choices).to(x)
         likely = planner.inverse(x[:, : planner.layout.sets.own_size], ahead) @ encoded.T
-        value = kept(encoded[None].expand(len(x), -1, -1))  # type: ignore[operator]
+        value = kept(encoded[None].expand(len(x), -1, -1))
         best, satisfied = project_choices(likely, value)
         chosen = choices[best]
         changed = (chosen != action).view(len(x), -1).any(-1)
-        self.counters.projected += int(changed.sum())
-        self.counters.unsatisfied += int((~satisfied).sum())
-        return chosen
+        return Projection(chosen, value.gather(1, best[:, None])[:, 0], changed, satisfied)
 
 
 def _candidates(size: int, like: Tensor) -> Tensor:

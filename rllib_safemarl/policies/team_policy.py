@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,10 @@ from numpy.typing import NDArray
 from rllib_safemarl.envs.spaces import flatten_value
 from rllib_safemarl.envs.team import Group, Team, make_groups, make_views
 from rllib_safemarl.errors import SafeMARLError, nearest_name
-from rllib_safemarl.functional.distributions import ActionDistribution
 from rllib_safemarl.functional.neighbourhoods import EMPTY
-from rllib_safemarl.nn.mlp import PolicyMLP
-from rllib_safemarl.policies.actor import Actor, StackActor, joint_actions, stack_by_shape
+from rllib_safemarl.policies.actor import joint_actions
+from rllib_safemarl.policies.kinds import Policy, policy_actors
+from rllib_safemarl.policies.planning import PlanningPolicy
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,7 @@ class TeamPolicy:
 
     Args:
         team: the agents, their spaces, graph and policies.
-        networks: policy → network.
-        distributions: policy → distribution of its actions.
+        policies: policy → network with its distribution, or planner.
         settings: what else acting depends on.
         seed: of sampled actions.
     """
@@ -52,14 +50,12 @@ class TeamPolicy:
     def __init__(
         self,
         team: Team,
-        networks: Mapping[str, PolicyMLP],
-        distributions: Mapping[str, ActionDistribution],
+        policies: Mapping[str, Policy],
         settings: PolicySettings,
         seed: int = 0,
     ) -> None:
         self.team = team
-        self.networks = dict(networks)
-        self.distributions = dict(distributions)
+        self.policies = dict(policies)
         self.settings = settings
         self._views = make_views(team, settings.kappa, settings.max_neighbours)
         self.groups: Sequence[Group] = make_groups(team, self._views, own_spaces=False)
@@ -71,23 +67,34 @@ class TeamPolicy:
             for agent in [team.agents[i]]
         }
         self._generator = torch.Generator().manual_seed(seed)
-        self._actors: list[Actor] = [
-            StackActor(
-                members,
-                partial(self._networks_of, members),
-                self.distributions[members[0].policy],
-                settings.normalize_actions,
-                settings.clip_actions,
-            )
-            for members in stack_by_shape(self.groups, self.networks)
-        ]
-
-    def _networks_of(self, groups: Sequence[Group]) -> list[PolicyMLP]:
-        return [self.networks[group.policy] for group in groups]
+        self._actors = policy_actors(
+            self.groups, self.policies, settings.normalize_actions, settings.clip_actions
+        )
 
     def seed(self, seed: int) -> None:
-        """Begin the sequence of sampled actions anew."""
+        """Begin the sequence of sampled actions anew, and without plans to go on with."""
         self._generator.manual_seed(seed)
+        for actor in self._actors:
+            actor.begin()
+
+    def change(self, settings: Mapping[str, Any]) -> None:
+        """Have planners act by other settings from now on.
+
+        Args:
+            settings: some of ``PLANNING_SETTINGS``, such as ``{"beta": 0.95, "n_plans": 8}``.
+
+        Raises:
+            SafeMARLError: no policy plans, there is no such setting, its value does not fit, or it would
+                change networks.
+        """
+        planners = [policy for policy in self.policies.values() if isinstance(policy, PlanningPolicy)]
+        if settings and not planners:
+            raise SafeMARLError(
+                f"{next(iter(settings))} cannot be changed: none of these policies plans, and only planners "
+                "have settings of acting."
+            )
+        for planner in planners:
+            planner.change(settings)
 
     def act(
         self,
@@ -151,6 +158,24 @@ class TeamPolicy:
             views = self._views(values, alive, positions, edges)
             acted = [actor.act(views, explore, self._generator) for actor in self._actors]
         return joint_actions(self._sizes, self._actors, acted)
+
+    def try_out(self) -> None:
+        """Act once on zeros, so that parts that do not fit each other are found before anything runs."""
+        team, graph = self.team, self.team.graph
+        agents = len(team.agents)
+        values = {
+            kind.name: np.zeros((1, len(kind.agents), kind.observation_size), np.float32)
+            for kind in team.kinds
+        }
+        moving = graph is not None and graph.moving
+        self.act_columns(
+            values,
+            np.ones((1, agents), bool),
+            np.zeros((1, agents, team.position_size), np.float32) if team.position_size else None,
+            np.full((1, agents, graph.degree), EMPTY, np.int32) if moving and graph is not None else None,
+        )
+        for actor in self._actors:
+            actor.begin()
 
     def _columns(self, observations: Mapping[Any, Any]) -> tuple[dict[str, NDArray], NDArray]:
         values = {

@@ -17,8 +17,12 @@ from rllib_safemarl.envs.spaces import unflatten_rows
 from rllib_safemarl.envs.team import Group
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.nn.mlp import PolicyMLP
-from rllib_safemarl.policies.actor import Actor, StackActor, stack_by_shape
+from rllib_safemarl.policies.actor import Actor, Choice, StackActor, stack_by_shape
+from rllib_safemarl.policies.kinds import MLPPolicy, Policy
+from rllib_safemarl.policies.planning import PlanningPolicy
+from rllib_safemarl.policies.planning_actor import PlanningActor
 from rllib_safemarl.rollout.distributions import distribution_of
+from rllib_safemarl.rollout.planning_module import planning_policy
 from rllib_safemarl.rollout.rl_module import policy_mlp
 
 
@@ -51,7 +55,7 @@ class ModuleActor(Actor):
         zeros = torch.zeros(1, 2, flatdim(group.observation_space))
         try:
             with torch.inference_mode(), torch.random.fork_rng(devices=[]):
-                actions, _, _ = self.choose(zeros, True, torch.Generator())
+                actions = self.choose(zeros, True, torch.Generator()).actions
         except SafeMARLError:
             raise
         except Exception as error:
@@ -66,9 +70,7 @@ class ModuleActor(Actor):
                 f"{space}; size its output by self.action_space."
             )
 
-    def choose(
-        self, views: torch.Tensor, explore: bool, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    def choose(self, views: torch.Tensor, explore: bool, generator: torch.Generator) -> Choice:
         """Call the module's forward method for exploration or inference."""
         (group,) = self.groups
         batch = {Columns.OBS: unflatten_rows(group.observation_space, views[0])}
@@ -84,7 +86,7 @@ class ModuleActor(Actor):
                 f"{self._name} returned {sorted(out)}; it must return 'action_dist_inputs', or 'actions' "
                 "and 'action_logp'."
             )
-        return (
+        return Choice(
             actions[None],
             None if inputs is None else inputs[None],
             None if log_prob is None else log_prob[None],
@@ -96,11 +98,13 @@ def make_actors(
 ) -> list[Actor]:
     """Actors for all groups: MLPs of equal shape together, any other module by itself."""
     plain = policy_mlps(groups, module)
-    actors: list[Actor] = [
-        ModuleActor(group, module[group.policy], normalize_actions, clip_actions)
-        for group in groups
-        if group.policy not in plain
-    ]
+    actors: list[Actor] = []
+    for group in groups:
+        planning = planning_policy(module[group.policy])
+        if planning is not None:
+            actors.append(PlanningActor(group, planning, normalize_actions, clip_actions))
+        elif group.policy not in plain:
+            actors.append(ModuleActor(group, module[group.policy], normalize_actions, clip_actions))
     for members in stack_by_shape([g for g in groups if g.policy in plain], plain):
         modules = [module[group.policy] for group in members]
         actors.append(
@@ -113,6 +117,20 @@ def make_actors(
             )
         )
     return actors
+
+
+def portable_policies(groups: Sequence[Group], module: MultiRLModule) -> dict[str, Policy]:
+    """Those policies that can act without Ray, sharing the modules' parameters."""
+    found: dict[str, Policy] = {
+        name: MLPPolicy(network, distribution_of(module[name]))
+        for name, network in policy_mlps(groups, module).items()
+    }
+    for group in groups:
+        planning = planning_policy(module[group.policy])
+        if planning is not None:
+            # With plans of its own.
+            found[group.policy] = PlanningPolicy(planning.planner)
+    return found
 
 
 def policy_mlps(groups: Sequence[Group], module: MultiRLModule) -> dict[str, PolicyMLP]:

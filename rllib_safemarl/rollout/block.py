@@ -55,10 +55,9 @@ class Block:
 
     def _like_acted(self, act: Acted) -> dict[str, NDArray]:
         """Columns ``[P, T, N, G, ...]`` for what an actor returns."""
-        values = {"actions": act.actions, "inputs": act.inputs, "log_prob": act.log_prob}
         return {
             name: np.empty((len(v), len(self.reward), *v.shape[1:]), v.dtype)
-            for name, v in values.items()
+            for name, v in _parts(act).items()
             if v is not None
         }
 
@@ -67,8 +66,9 @@ class Block:
         if not self.actors:
             self.actors = [self._like_acted(act) for act in acted]
         for columns, act in zip(self.actors, acted, strict=True):
+            parts = _parts(act)
             for name, column in columns.items():
-                column[:, t] = getattr(act, name)
+                column[:, t] = parts[name]
         self.reward[t], self.cost[t] = step.reward, step.cost
         self.terminated[t], self.truncated[t] = step.terminated, step.truncated
         self._observe(t + 1, step.observation, step.active)
@@ -86,6 +86,7 @@ class Block:
                 columns["actions"][p],
                 columns["log_prob"][p] if "log_prob" in columns else None,
                 columns["inputs"][p] if "inputs" in columns else None,
+                {name: columns[name][p] for name in actor.flags},
             )
             for actor, columns in zip(actors, self.actors, strict=True)
             for p, group in enumerate(actor.groups)
@@ -145,3 +146,7 @@ class Block:
             None if first.positions is None else np.concatenate([p.positions for p in parts]),
             None if first.edges is None else np.concatenate([p.edges for p in parts]),
         )
+
+
+def _parts(act: Acted) -> dict[str, NDArray | None]:
+    return {"actions": act.actions, "inputs": act.inputs, "log_prob": act.log_prob, **act.flags}

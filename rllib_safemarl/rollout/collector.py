@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Episode:
         costs: ``[A, C]`` undiscounted cost.
         agent_steps: ``[A]`` actions of each agent.
         metrics: the environment's own figures.
+        flags: name → ``[A]`` decisions of which it was noted; NaN for agents of whom it is not.
     """
 
     copy: int
@@ -42,6 +43,22 @@ class Episode:
     costs: NDArray[np.float64]
     agent_steps: NDArray[np.int64]
     metrics: Mapping[str, float]
+    flags: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    def shares(self) -> dict[str, float]:
+        """Name → share of all decisions of which it was noted."""
+        return {f"{name}_share": flag_share([self], name) for name in self.flags}
+
+
+def flag_share(
+    episodes: Sequence[Episode], name: str, agents: NDArray[np.intp] | slice = slice(None)
+) -> float:
+    """Share of the decisions of some agents of which something was noted; NaN where there were none."""
+    if not episodes:
+        return float("nan")
+    noted = np.array([episode.flags[name][agents] for episode in episodes])
+    taken = np.where(np.isnan(noted), 0.0, [episode.agent_steps[agents] for episode in episodes])
+    return float(np.nansum(noted) / taken.sum()) if taken.any() else float("nan")
 
 
 class Collector:
@@ -138,7 +155,7 @@ class Collector:
                     watch(block, t)
         batch, endings = block.finish(actors, self._copy_ids, self._lengths, weights_seq_no)
         check_block(batch, self.env)
-        return batch, self._sum_up(batch, endings)
+        return batch, self._sum_up(batch, actors, endings)
 
     def _step(self, actions: dict[str, NDArray], t: int) -> Step:
         """Act in all copies; the shapes of what comes back are looked at once after every reset."""
@@ -153,10 +170,16 @@ class Collector:
             self._first = False
         return step
 
-    def _sum_up(self, batch: ColumnBatch, endings: Sequence[Mapping[str, float]]) -> list[Episode]:
+    def _sum_up(
+        self, batch: ColumnBatch, actors: Sequence[Actor], endings: Sequence[Mapping[str, float]]
+    ) -> list[Episode]:
         """Episodes that ended in the block, and the running sums after it."""
-        acted = batch.acted
-        parts = np.concatenate([batch.reward[..., None], batch.cost, acted[..., None]], -1)
+        names, flags = _flags(batch, actors)
+        columns = (batch.reward[..., None], batch.cost, batch.acted[..., None], flags)
+        parts = np.concatenate(columns, -1)
+        if self._sums.shape[-1] < parts.shape[-1]:
+            self._sums = np.concatenate([self._sums, np.zeros((*self._sums.shape[:2], len(names)))], -1)
+        at = 1 + batch.cost.shape[-1]
         total = np.cumsum(parts, axis=0, dtype=np.float64)
         before = np.zeros_like(self._sums)
         episodes = []
@@ -169,9 +192,10 @@ class Collector:
                     copy=int(n),
                     length=int(batch.ended_lengths[m]),
                     returns=sums[:, 0],
-                    costs=sums[:, 1:-1],
-                    agent_steps=sums[:, -1].round().astype(np.int64),
+                    costs=sums[:, 1:at],
+                    agent_steps=sums[:, at].round().astype(np.int64),
                     metrics=endings[m],
+                    flags=dict(zip(names, sums[:, at + 1 :].T, strict=True)),
                 )
             )
         self._sums += total[-1] - before
@@ -199,6 +223,18 @@ class Collector:
         self._alive = np.array(state["alive"])
         self._sums = np.array(state["sums"])
         self._lengths = np.array(state["lengths"])
+
+
+def _flags(batch: ColumnBatch, actors: Sequence[Actor]) -> tuple[list[str], NDArray]:
+    """Names of what is noted, and ``[T, N, A, F]`` of it; NaN for agents of whom something is not."""
+    names = list(dict.fromkeys(name for actor in actors for name in actor.flags))
+    flags = np.full((*batch.reward.shape, len(names)), np.nan, np.float32)
+    for actor in actors:
+        for group in actor.groups:
+            for name in actor.flags:
+                noted = batch.groups[group.policy].flags[name] & batch.acted[..., group.agents]
+                flags[..., group.agents, names.index(name)] = noted
+    return names, flags
 
 
 def _failure(where: str, error: Exception) -> EnvironmentFailedError:

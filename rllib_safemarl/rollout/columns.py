@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,11 +48,13 @@ class GroupColumns:
         actions: ``[T, N, G, ...]`` as the policy chose them, before they are scaled for the environment.
         log_prob: ``[T, N, G]`` of those actions, in nats, or ``None`` where they follow from inputs.
         inputs: ``[T, N, G, P]`` distribution inputs, or ``None`` where the module gives none.
+        flags: name → ``[T, N, G]`` what is noted of every decision.
     """
 
     actions: NDArray
     log_prob: Float | None
     inputs: Float | None
+    flags: Mapping[str, Bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ class ColumnBatch:
                     group.actions[:, part],
                     None if group.log_prob is None else group.log_prob[:, part],
                     None if group.inputs is None else group.inputs[:, part],
+                    {name: flag[:, part] for name, flag in group.flags.items()},
                 )
                 for policy, group in self.groups.items()
             },
@@ -155,9 +158,9 @@ def join_copies(batches: Sequence[ColumnBatch]) -> ColumnBatch:
         return batches[0]
     offsets = np.cumsum([0, *(batch.copies for batch in batches[:-1])])
     joined = {
-        field.name: _join([getattr(batch, field.name) for batch in batches], field.name)
-        for field in fields(ColumnBatch)
-        if field.name not in ("final_copy", "weights_seq_no")
+        each.name: _join([getattr(batch, each.name) for batch in batches], each.name)
+        for each in fields(ColumnBatch)
+        if each.name not in ("final_copy", "weights_seq_no")
     }
     return ColumnBatch(
         **joined,
@@ -186,8 +189,8 @@ def _join_at(parts: list[Any], axis: int) -> Any:
         make: Any = type(first)
         return make(
             **{
-                field.name: _join_at([getattr(part, field.name) for part in parts], axis)
-                for field in fields(first)
+                each.name: _join_at([getattr(part, each.name) for part in parts], axis)
+                for each in fields(first)
             }
         )
     return np.concatenate(parts, axis)

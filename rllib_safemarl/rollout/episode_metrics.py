@@ -31,8 +31,9 @@ from rllib_safemarl._compat import (
     EPISODE_AGENT_STEPS,
     EPISODE_MODULE_RETURN_MEAN,
 )
-from rllib_safemarl.envs.team import AGENTS_WITH_OWN_POLICY, Group, Team
-from rllib_safemarl.rollout.collector import Episode
+from rllib_safemarl.envs.team import AGENTS_WITH_OWN_POLICY, Team
+from rllib_safemarl.policies.actor import Actor
+from rllib_safemarl.rollout.collector import Episode, flag_share
 from rllib_safemarl.rollout.columns import ColumnBatch
 
 EPISODE_TEAM_RETURN_MEAN = "episode_team_return_mean"
@@ -56,12 +57,13 @@ class EpisodeMetrics:
     Costs of an episode are undiscounted sums, over all constraints where there are several (then each
     also stands under ``episode_costs_mean/<name>``). ``episode_cost_max_agent`` is the largest over agents
     of the mean over episodes. All keys are there from the start, NaN until an episode has ended; those of
-    costs stay NaN in an environment without costs.
+    costs stay NaN in an environment without costs. What actors note of their decisions stands as shares of
+    them under ``<topic>/<flag>_share`` and ``module_<topic>/<policy>/<flag>_share``.
 
     Args:
         metrics: the runner's logger.
         team: the team.
-        groups: its policies.
+        actors: its policies.
         window: mean over so many episodes, those of earlier iterations included.
         per_agent: report every agent also above 16.
     """
@@ -70,13 +72,14 @@ class EpisodeMetrics:
         self,
         metrics: MetricsLogger,
         team: Team,
-        groups: Sequence[Group],
+        actors: Sequence[Actor],
         window: int,
         per_agent: bool,
     ) -> None:
         self._metrics = metrics
         self._team = team
-        self._groups = groups
+        self._groups = [group for actor in actors for group in actor.groups]
+        self._flags = {(name, group.policy): group for a in actors for group in a.groups for name in a.flags}
         self._names = [str(agent) for agent in team.agents]
         self._per_agent = per_agent or len(self._names) <= AGENTS_WITH_OWN_POLICY
         self.episodes: deque[Episode] = deque(maxlen=window)
@@ -139,11 +142,23 @@ class EpisodeMetrics:
         }
         per_cost = _stack([e.costs for e in self.episodes], (agents, costs)).mean(0)
         means |= self._costs(per_cost) if costs else dict.fromkeys(_COST_KEYS, np.nan)
+        means |= self._shares()
         if self.episodes:
             for name in self.episodes[-1].metrics:
                 values = [e.metrics[name] for e in self.episodes if name in e.metrics]
                 means[f"{name}_mean"] = np.mean(values)
         return means
+
+    def _shares(self) -> dict[str, Any]:
+        """Shares of decisions of which something was noted, of all policies and of each that notes it."""
+        shares: dict[str, Any] = {}
+        for (name, policy), group in self._flags.items():
+            topic, _, flag = name.rpartition("/")
+            share = f"{flag}_share"
+            shares.setdefault(topic, {})[share] = flag_share(self.episodes, name)
+            of_policy = shares.setdefault(f"module_{topic}", {}).setdefault(policy, {})
+            of_policy[share] = flag_share(self.episodes, name, group.agents)
+        return shares
 
     def _costs(self, mean: NDArray[np.float64]) -> dict[str, Any]:
         """Cost metrics from ``[A, C]`` mean costs per episode."""

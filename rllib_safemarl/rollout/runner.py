@@ -109,7 +109,7 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
         )
         window = max(1, -(-episodes // max(1, self.config.num_env_runners)))
         self._episode_metrics = EpisodeMetrics(
-            self.metrics, team, self.groups, window, self.config.report_per_agent
+            self.metrics, team, self._actors, window, self.config.report_per_agent
         )
         self._connect()
 

@@ -65,6 +65,8 @@ class RunnerState(Checkpointable):
         else:
             purpose = f"training-{self._resets}"
         self._resets += 1
+        for actor in self._actors:
+            actor.begin()
         self._collector.reset(self._draw_seed(purpose))
         self._hooks.forget()
 

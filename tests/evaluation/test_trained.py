@@ -10,6 +10,7 @@ from rllib_safemarl.algorithms.offline.config import team_spaces
 from rllib_safemarl.envs.crossing import CrossingVectorEnv
 from rllib_safemarl.envs.team import describe_team
 from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.evaluation.rollouts import evaluate_runner
 from rllib_safemarl.evaluation.trained import TrainedTeam, read_config
 from tests.algorithms.helpers import tiny_config
 
@@ -87,4 +88,8 @@ def test_how_a_planner_acts_can_be_changed_after_training():
     assert {name: runner.module["robot"].planner.settings[name] for name in changes} == changes
     episodes, _ = runner.run_episodes(1, explore=False)
     assert episodes[0].returns.shape == (5,) and np.isfinite(episodes[0].returns).all()
+    noted = evaluate_runner(runner, 1).metrics
+    assert noted["planning/projected_share"].tolist() == [0.0]
+    accepted = episodes[0].flags["planning/accepted"].sum()
+    assert noted["planning/accepted_share"] == pytest.approx(accepted / episodes[0].agent_steps.sum())
     runner.stop()

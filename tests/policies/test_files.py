@@ -138,6 +138,11 @@ def test_damaged_and_foreign_files_are_refused(trained, tmp_path):
         load_policy(tmp_path / "elsewhere")
 
 
+def test_only_planners_have_settings_of_acting(trained):
+    with pytest.raises(SafeMARLError, match="beta cannot be changed: none of these policies plans"):
+        load_policy(trained[1], settings={"beta": 0.5})
+
+
 def test_nothing_in_the_folder_is_pickled(trained):
     with np.load(f"{trained[1]}/policy/arrays.npz", allow_pickle=False) as archive:
         assert all(archive[name].dtype != object for name in archive.files)
@@ -178,6 +183,7 @@ def test_discrete_and_multi_discrete_policies_round_trip(tmp_path):
     from rllib_safemarl.functional.distributions import Categorical, MultiCategorical
     from rllib_safemarl.nn.mlp import PolicyMLP
     from rllib_safemarl.policies import TeamPolicy, save_policy
+    from rllib_safemarl.policies.kinds import MLPPolicy
     from rllib_safemarl.policies.team_policy import PolicySettings
 
     seen = spaces.Dict({"a": spaces.Box(-1, 1, (2,)), "b": spaces.Discrete(3)})
@@ -192,8 +198,10 @@ def test_discrete_and_multi_discrete_policies_round_trip(tmp_path):
 
     policy = TeamPolicy(
         team,
-        {"x": net(5, 3), "y": net(2, 6)},
-        {"x": Categorical(), "y": MultiCategorical((2, 4))},
+        {
+            "x": MLPPolicy(net(5, 3), Categorical()),
+            "y": MLPPolicy(net(2, 6), MultiCategorical((2, 4))),
+        },
         PolicySettings(0.0, 8, True, False),
     )
     observations = {"x": {"a": np.array([0.5, -0.5], np.float32), "b": 2}, "y": np.array([1, 0], np.int8)}

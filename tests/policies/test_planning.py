@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from rllib_safemarl.algorithms.diffusion_cbf.settings import DIFFUSION_CBF_SETTINGS
+from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.nn.set_encoder import SetLayout
+from rllib_safemarl.policies.decisions import FLAGS
 from rllib_safemarl.policies.planner import ActionLayout, Planner, StateLayout
 from rllib_safemarl.policies.planning import PlanningPolicy
 
@@ -106,20 +108,19 @@ def test_a_foreseen_present_is_gone_on_with_and_any_other_is_not():
     following = policy.planner.zeroed(following, mask)
     policy._last = (last, slots.clone())
     policy._last[1][4] = ~slots[4]
-    warm = policy._warm_rows(following, mask)
+    warm = policy.warm_rows(following, mask)
     assert warm.tolist() == [True, True, True, False, False]
     asked = []
     inner = policy.planner.acting_denoiser.forward
     policy.planner.acting_denoiser.forward = lambda x, steps, *rest: (
         asked.append(steps) or inner(x, steps, *rest)
     )
-    plans = policy.plans(following, mask)
+    plans = policy.plans(following, mask, warm)
     # Half of the noise in half of the steps: from 32 on for the three, from 64 on for the two.
     assert [(int(steps[0]), len(steps)) for steps in asked] == [
         (32, 6), (16, 6), (64, 4), (48, 4), (32, 4), (16, 4)
     ]  # fmt: skip
     torch.testing.assert_close(plans[:, :, 0], following[:, None].expand(-1, 2, -1))
-    assert policy.counters.warm == 3
 
 
 def test_the_gradient_moves_plans_towards_the_condition():
@@ -159,10 +160,11 @@ def test_projection_moves_actions_only_where_the_barrier_would_fall():
     wanted, own = torch.tensor([[-0.5, 0.3]]).repeat(5, 1), x[:, :3]
     # h of the next moment is the first action: it must be at least (1 - 0.1) · 0.2.
     moved = policy.project(x, mask, wanted, own, torch.full((5,), 0.2), 0.0)
-    np.testing.assert_allclose(moved.numpy(), [[0.18, 0.3]] * 5, atol=1e-5)
+    np.testing.assert_allclose(moved.actions.numpy(), [[0.18, 0.3]] * 5, atol=1e-5)
+    assert moved.changed.all() and moved.satisfied.all()
     kept = policy.project(x, mask, wanted, own, torch.full((5,), -0.6), 0.0)
-    torch.testing.assert_close(kept, wanted)
-    assert (policy.counters.projected, policy.counters.unsatisfied) == (5, 0)
+    torch.testing.assert_close(kept.actions, wanted)
+    assert not kept.changed.any()
 
 
 def test_choices_are_planned_and_projected_to_an_allowed_one():
@@ -174,12 +176,68 @@ def test_choices_are_planned_and_projected_to_an_allowed_one():
     x, mask = policy.planner.state(seen)
     # h of the next moment is 1 where choice 0 is taken, else 0.
     forced = policy.project(x, mask, torch.full((5,), 2), x[:, :3], torch.full((5,), 0.5), 0.0)
-    assert forced.tolist() == [0] * 5
+    assert forced.actions.tolist() == [0] * 5 and forced.changed.all() and forced.satisfied.all()
 
 
-def test_counters_count_and_begin_anew():
-    policy = make(beta=0.99)
-    policy.act(views())
-    counts = policy.counters.take()
-    assert counts["decisions"] == 5 and 0 <= counts["infeasible"] <= 5
-    assert set(policy.counters.take().values()) == {0}
+class _First(torch.nn.Module):
+    """h is the first of a state's features."""
+
+    def forward(self, states, masks):
+        return states[..., 0]
+
+
+def test_what_is_noted_of_a_decision_is_what_happened():
+    policy, seen = make(n_plans=3, beta=0.5, projection=False), views()
+    policy.planner.scores[0, :1] = 0.2
+    policy.planner.barrier = _First()
+    decision = policy.decide(seen)
+    assert set(decision.flags) == set(FLAGS) and policy.decision is decision
+    x, _ = policy.planner.state(seen)
+    # h̃ = h - 0.2 of the present; of a plan it must not fall by more than a tenth.
+    assert decision.flags["accepted"].tolist() == (x[:, 0] >= 0.2).tolist()
+    torch.testing.assert_close(decision.barrier, decision.plans[..., 0] - 0.2)
+    kept = (decision.barrier[..., 1:] >= 0.9 * decision.barrier[..., :-1]).all(-1)
+    assert decision.flags["infeasible"].tolist() == (~kept.any(-1)).tolist()
+    for row in range(5):
+        if kept[row].any():
+            assert kept[row, decision.chosen[row]]
+    assert not any(decision.flags[name].any() for name in ("projected", "unsatisfied", "warm"))
+    seen[:, 0] = x[:, 0].clamp(max=0.1)
+    assert not policy.decide(seen).flags["accepted"].any()
+
+
+def test_without_the_filter_the_expected_plan_is_followed_and_the_condition_noted_all_the_same():
+    policy = make(n_plans=3, beta=0.5, projection=False, filter_plans=False)
+    policy.planner.scores[0, :1] = 0.2
+    policy.planner.barrier = _First()
+    decision = policy.decide(views())
+    kept = (decision.barrier[..., 1:] >= 0.9 * decision.barrier[..., :-1]).all(-1)
+    assert decision.chosen.tolist() == [0] * 5 and not kept.all()
+    assert decision.flags["infeasible"].tolist() == (~kept.any(-1)).tolist()
+
+
+def test_a_policy_that_forgot_acts_as_at_first():
+    policy = make(warm_start=0.5, solver="ddpm", solver_steps=64, n_plans=2)
+    seen, first = views(), []
+    for _ in range(2):
+        policy.forget()
+        first.append([policy.act(seen), policy.act(seen)])
+    assert torch.equal(first[0][0], first[1][0]) and torch.equal(first[0][1], first[1][1])
+    assert not torch.equal(first[0][0], first[0][1]), "the solver's noise goes on"
+
+
+def test_settings_of_acting_can_be_changed_and_no_others():
+    policy, seen = make(n_plans=2), views()
+    before = policy.act(seen)
+    policy.change({"n_plans": 3, "target_return": None})
+    policy.act(seen)
+    assert policy.decision.plans.shape[:2] == (5, 3)
+    assert not torch.equal(before, policy.act(seen))
+    with pytest.raises(SafeMARLError, match=r"plan_horizon cannot be changed of a planner that is trained"):
+        policy.change({"plan_horizon": 8})
+    with pytest.raises(SafeMARLError, match=r"no setting 'betta'. Did you mean 'beta'"):
+        policy.change({"betta": 0.5})
+    with pytest.raises(
+        SafeMARLError, match=r"beta=1.5 does not fit: it must be a number above 0 and below 1"
+    ):
+        policy.change({"beta": 1.5})

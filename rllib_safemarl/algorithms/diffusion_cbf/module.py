@@ -1,24 +1,19 @@
-"""The RLModule of DIFFUSION_CBF: a planner behind RLlib's forward methods."""
+"""The RLModule of DIFFUSION_CBF."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from gymnasium import spaces
-from ray.rllib.core.columns import Columns
-from ray.rllib.core.distribution.torch.torch_distribution import TorchDeterministic
-from ray.rllib.core.rl_module.torch import TorchRLModule
 
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.policies.planner import ActionLayout, Planner
 from rllib_safemarl.policies.planning import PlanningPolicy
+from rllib_safemarl.rollout.planning_module import PlanningRLModule
 
 PLANNER = "planner"
 """Key of the model config under which the planner's layout, settings and widths stand."""
 
 
-class DiffusionCBFModule(TorchRLModule):
+class DiffusionCBFModule(PlanningRLModule):
     """Acts by planning; exploring is acting.
 
     Attributes:
@@ -32,16 +27,6 @@ class DiffusionCBFModule(TorchRLModule):
         layout, settings, hiddens = self.model_config[PLANNER]
         self.planner = self.planner_class(layout, action_layout(self.action_space), settings, hiddens)
         self.policy = PlanningPolicy(self.planner)
-
-    def get_exploration_action_dist_cls(self) -> Any:
-        """Actions are chosen, not drawn."""
-        return TorchDeterministic
-
-    get_inference_action_dist_cls = get_train_action_dist_cls = get_exploration_action_dist_cls
-
-    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        actions = self.policy.act(batch[Columns.OBS])
-        return {Columns.ACTIONS: actions, Columns.ACTION_LOGP: torch.zeros(len(actions))}
 
 
 def action_layout(space: spaces.Space) -> ActionLayout:

@@ -9,6 +9,8 @@ import torch
 from rllib_safemarl.algorithms import DiffusionCBFConfig, DiffusionReturnConfig
 from rllib_safemarl.data import read_dataset, write_dataset
 from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.policies import load_policy
+from rllib_safemarl.policies.decisions import FLAGS
 
 SHIPPED = Path(__file__).parents[3] / "tuned_configs" / "offline" / "data" / "crossing.h5"
 
@@ -45,6 +47,16 @@ def config(data, algorithm=DiffusionCBFConfig):
     )
 
 
+def assert_written(algorithm, path):
+    """The file beside a checkpoint acts as the algorithm's own evaluation does."""
+    policy = load_policy(algorithm.save_to_path(str(path)))
+    (batch,) = algorithm.eval_env_runner.sample(num_timesteps=16, explore=False, force_reset=True)
+    for t in range(batch.steps):
+        now = batch.observations[t]
+        ours = policy.act_columns(now.values, now.alive, now.positions, now.edges)["robot"]
+        np.testing.assert_array_equal(ours, np.clip(batch.groups["robot"].actions[t], -1, 1))
+
+
 def test_stages_follow_each_other_and_a_restored_run_is_the_same(ray_cluster, data, tmp_path):
     algorithm = config(data).build_algo()
     first = algorithm.train()["learners"]["robot"]
@@ -57,6 +69,12 @@ def test_stages_follow_each_other_and_a_restored_run_is_the_same(ray_cluster, da
     assert np.isfinite([plans[f"{name}_loss"] for name in ("diffusion", "inverse", "model", "reach")]).all()
     assert 0.0 <= plans["calibration"]["accepted_share"] <= 1.0
     assert third["evaluation"]["env_runners"]["num_episodes"] == 2
+
+    shares = third["evaluation"]["env_runners"]["planning"]
+    assert shares == third["evaluation"]["env_runners"]["module_planning"]["robot"]
+    assert set(shares) == {f"{name}_share" for name in FLAGS}
+    assert all(0.0 <= share <= 1.0 for share in shares.values())
+    assert_written(algorithm, tmp_path / "trained")
 
     restored = config(data).build_algo()
     restored.restore_from_path(path)

@@ -1,0 +1,59 @@
+"""Policies that act without Ray, of whatever kind: networks with a distribution, and planners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from rllib_safemarl.envs.team import Group
+from rllib_safemarl.functional.distributions import ActionDistribution
+from rllib_safemarl.nn.mlp import PolicyMLP
+from rllib_safemarl.policies.actor import Actor, StackActor, stack_by_shape
+from rllib_safemarl.policies.planning import PlanningPolicy
+from rllib_safemarl.policies.planning_actor import PlanningActor
+
+
+@dataclass(frozen=True)
+class MLPPolicy:
+    """A network from views to the inputs of a distribution of actions.
+
+    Attributes:
+        network: the layers.
+        distribution: of the actions.
+    """
+
+    network: PolicyMLP
+    distribution: ActionDistribution
+
+
+Policy = MLPPolicy | PlanningPolicy
+
+
+def policy_actors(
+    groups: Sequence[Group], policies: Mapping[str, Policy], normalize_actions: bool, clip_actions: bool
+) -> list[Actor]:
+    """Actors for all groups: MLPs of equal shape together, planners one by one.
+
+    Args:
+        groups: of a team.
+        policies: policy → what it is.
+        normalize_actions: as in RLlib, see :class:`ActionTransform`.
+        clip_actions: as in RLlib.
+    """
+    actors: list[Actor] = []
+    plain: dict[str, MLPPolicy] = {}
+    for group in groups:
+        policy = policies[group.policy]
+        if isinstance(policy, MLPPolicy):
+            plain[group.policy] = policy
+        else:
+            actors.append(PlanningActor(group, policy, normalize_actions, clip_actions))
+    networks = {name: policy.network for name, policy in plain.items()}
+    for members in stack_by_shape([group for group in groups if group.policy in plain], networks):
+        stacked = [networks[group.policy] for group in members]
+        distribution = plain[members[0].policy].distribution
+        actors.append(
+            StackActor(members, partial(list, stacked), distribution, normalize_actions, clip_actions)
+        )
+    return actors

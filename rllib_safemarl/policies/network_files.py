@@ -1,0 +1,123 @@
+"""Networks on disk: what describes them in JSON, and their tensors as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.functional.distributions import (
+    ActionDistribution,
+    Categorical,
+    DiagonalGaussian,
+    MultiCategorical,
+)
+from rllib_safemarl.nn.mlp import PolicyMLP
+from rllib_safemarl.nn.set_encoder import SetLayout
+from rllib_safemarl.policies.kinds import MLPPolicy, Policy
+from rllib_safemarl.policies.planner import ActionLayout, Planner, StateLayout
+from rllib_safemarl.policies.planning import PlanningPolicy
+from rllib_safemarl.policies.planning_settings import PLANNING_SETTINGS
+from rllib_safemarl.policies.team_planner import TeamPlanner
+
+Arrays = dict[str, NDArray]
+
+MLP = "mlp"
+PLANNERS: dict[str, type[Planner]] = {"planner": Planner, "team_planner": TeamPlanner}
+"""Kind of network → class of the planner."""
+
+
+def policy_to_json(name: str, policy: Policy, arrays: Arrays) -> dict[str, Any]:
+    """Describe a policy; its tensors go into ``arrays`` under ``networks/<name>/``."""
+    if isinstance(policy, MLPPolicy):
+        return _mlp_to_json(name, policy, arrays)
+    return _planner_to_json(name, policy.planner, arrays)
+
+
+def policy_from_json(name: str, described: dict[str, Any], arrays: Arrays) -> Policy:
+    """The policy that :func:`policy_to_json` described.
+
+    Raises:
+        SafeMARLError: its kind is unknown, or a setting does not fit; other errors, of any type, mean damage.
+    """
+    kind = described.get("kind", MLP)
+    if kind == MLP:
+        return _mlp_from_json(name, described, arrays)
+    if kind not in PLANNERS:
+        raise SafeMARLError(f"the policy's kind {kind!r} is unknown to this version.")
+    return PlanningPolicy(_planner_from_json(name, described, arrays))
+
+
+# Networks with a distribution.
+
+
+def _mlp_to_json(name: str, policy: MLPPolicy, arrays: Arrays) -> dict[str, Any]:
+    network, distribution = policy.network, policy.distribution
+    for k, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+        arrays[f"networks/{name}/{k}/weight"] = weight.cpu().numpy()
+        arrays[f"networks/{name}/{k}/bias"] = bias.cpu().numpy()
+    if network.log_std is not None:
+        arrays[f"networks/{name}/log_std"] = network.log_std.cpu().numpy()
+    sizes = list(distribution.sizes) if isinstance(distribution, MultiCategorical) else None
+    return {
+        "kind": MLP,
+        "activations": list(network.activations),
+        "distribution": type(distribution).__name__,
+        "choices": sizes,
+    }
+
+
+def _mlp_from_json(name: str, described: dict[str, Any], arrays: Arrays) -> MLPPolicy:
+    layers = range(len(described["activations"]))
+    log_std = arrays.get(f"networks/{name}/log_std")
+    network = PolicyMLP(
+        tuple(torch.from_numpy(arrays[f"networks/{name}/{k}/weight"]) for k in layers),
+        tuple(torch.from_numpy(arrays[f"networks/{name}/{k}/bias"]) for k in layers),
+        tuple(described["activations"]),
+        None if log_std is None else torch.from_numpy(log_std),
+    )
+    return MLPPolicy(network, _distribution(described))
+
+
+def _distribution(described: dict[str, Any]) -> ActionDistribution:
+    known = {each.__name__: each for each in (DiagonalGaussian, Categorical)}
+    name = described["distribution"]
+    if name == MultiCategorical.__name__:
+        return MultiCategorical(tuple(described["choices"]))
+    if name not in known:
+        raise SafeMARLError(f"the policy's distribution {name!r} is unknown to this version.")
+    return known[name]()
+
+
+# Planners.
+
+
+def _planner_to_json(name: str, planner: Planner, arrays: Arrays) -> dict[str, Any]:
+    for key, tensor in planner.acting_state().items():
+        arrays[f"networks/{name}/{key}"] = tensor.cpu().numpy()
+    return {
+        "kind": next(kind for kind, known in PLANNERS.items() if type(planner) is known),
+        "layout": asdict(planner.layout),
+        "action": {**asdict(planner.action), "choices": list(planner.action.choices)},
+        "settings": planner.settings,
+        "hiddens": list(planner.hiddens),
+    }
+
+
+def _planner_from_json(name: str, described: dict[str, Any], arrays: Arrays) -> Planner:
+    layout, action, settings = described["layout"], described["action"], described["settings"]
+    for setting, known in PLANNING_SETTINGS.items():
+        known.check(setting, settings[setting])
+    planner = PLANNERS[described["kind"]](
+        StateLayout(**{**layout, "sets": SetLayout(**layout["sets"])}),
+        ActionLayout(**{**action, "choices": tuple(action["choices"])}),
+        settings,
+        described["hiddens"],
+    )
+    begin = f"networks/{name}/"
+    state = {key.removeprefix(begin): value for key, value in arrays.items() if key.startswith(begin)}
+    planner.load_acting({key: torch.from_numpy(value) for key, value in state.items()})
+    return planner
