@@ -1,10 +1,11 @@
 """Actions per second of the tuned DIFFUSION_CBF for one agent, against the published MADiff configuration.
 
-Both are built from our own parts: the networks of ``tuned_configs/offline/diffusion_cbf_crossing.yaml``, and
-of MADIFF with ``preset="published"`` (U-Net of width 128, windows of 24 moments, four robots, ω = 1.2). Weights
-are random, which costs the same. Ours is measured twice, where nothing has to be projected and where every
-action has; the slower one counts. Of MADiff's 200 DDPM steps a few passes of its U-Net alone are timed and
-multiplied, without sampler, conditions or inverse dynamics; 15 steps of DDIM are whole actions.
+Both are built from our own parts: the networks of ``tuned_configs/offline/diffusion_cbf_crossing.yaml``,
+and of MADIFF with ``preset="published"`` (U-Net of width 128, windows of 24 moments, four robots, ω = 1.2).
+Weights are random, which costs the same. Ours is measured twice, where nothing has to be projected and
+where every action has; the slower one counts. Of MADiff's 200 DDPM steps a few passes of its U-Net alone
+are timed and multiplied, without sampler, conditions or inverse dynamics; 15 steps of DDIM are whole
+actions.
 Usage: python tests/benchmarks/diffusion_acting.py
 """
 
@@ -26,7 +27,7 @@ def policy_of(config: Any) -> Any:
     import torch
 
     torch.manual_seed(0)
-    module = config.get_multi_rl_module_spec().build()
+    module = config.get_multi_rl_module_spec(inference_only=True).build()
     (name,) = module.keys()
     return module[name].policy
 

@@ -1,8 +1,8 @@
 """The plan stage of DIFFUSION_CBF's learner against the pure time of its networks on tensors that lie ready.
 
-The job is ``tuned_configs/offline/diffusion_cbf_crossing.yaml``. The pure side runs the same networks on inputs
-of the same shapes, forward and backward on a sum of outputs; windows, views, ranks, noise, losses, clipping
-and averaged weights are overhead. It is measured with and without the optimiser.
+The job is ``tuned_configs/offline/diffusion_cbf_crossing.yaml``. The pure side runs the same networks on
+inputs of the same shapes, forward and backward on a sum of outputs; windows, views, ranks, noise, losses,
+clipping and averaged weights are overhead. It is measured with and without the optimiser.
 Usage: python tests/benchmarks/diffusion_training.py
 """
 

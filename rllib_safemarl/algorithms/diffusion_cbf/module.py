@@ -26,6 +26,9 @@ class DiffusionCBFModule(PlanningRLModule):
         """Build the planner that the model config describes."""
         layout, settings, hiddens = self.model_config[PLANNER]
         self.planner = self.planner_class(layout, action_layout(self.action_space), settings, hiddens)
+        if self.inference_only:
+            # The projection differentiates by actions alone, and that costs less where weights are fixed.
+            self.planner.requires_grad_(False)
         self.policy = PlanningPolicy(self.planner)
 
 
