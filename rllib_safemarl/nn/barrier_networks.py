@@ -8,27 +8,70 @@ import torch
 from torch import Tensor, nn
 
 from rllib_safemarl.nn.perceptron import perceptron
-from rllib_safemarl.nn.set_encoder import SetEncoder, SetLayout
+from rllib_safemarl.nn.set_encoder import POOLINGS, SetEncoder, SetLayout
+
+PAIRS = "pairs"
+BARRIER_POOLINGS = (PAIRS, *POOLINGS)
 
 
 class BarrierNetwork(nn.Module):
     """h of an agent and its neighbours, between -1 and 1; the order of neighbours does not matter.
 
+    With ``pairs`` h is the least of one number for the agent alone and one for each neighbour, as a margin
+    is the least over neighbours: what was learnt of one neighbour holds among many.
+
     Args:
         layout: of the states.
         hiddens: widths of the hidden layers.
-        pooling: see :class:`SetEncoder`.
+        pooling: ``pairs``, or how a :class:`SetEncoder` pools codes of the neighbours.
+        ignored: features, of the agent and of every neighbour, that h must not depend on.
+
+    Raises:
+        SafeMARLError: there is no such pooling.
     """
 
+    seen: Tensor
+
     def __init__(
-        self, layout: SetLayout, hiddens: Sequence[int] = (128, 128), pooling: str = "max_mean"
+        self,
+        layout: SetLayout,
+        hiddens: Sequence[int] = (128, 128),
+        pooling: str = PAIRS,
+        ignored: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        self.encoder = SetEncoder(layout, hiddens, pooling=pooling)
+        self.layout = layout
+        seen = torch.ones(layout.own_size + layout.slot_size)
+        for feature in ignored:
+            seen[feature] = 0.0
+            seen[layout.own_size + feature :][:1] = 0.0
+        self.register_buffer("seen", seen, persistent=False)
+        self.encoder: SetEncoder | None = None
+        if pooling != PAIRS:
+            self.encoder = SetEncoder(layout, hiddens, pooling=pooling)
+            return
+        self.alone = perceptron([layout.own_size, *hiddens, 1])
+        if layout.slot_size:
+            self.pair = perceptron([layout.own_size + layout.slot_size, *hiddens, 1])
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Barriers ``[...]`` of states ``x [..., S + K F]`` with taken slots ``mask [..., K]``."""
-        return torch.tanh(self.encoder(x, mask)[..., 0])
+        own, slots = self.layout.split(x)
+        own = own * self.seen[: self.layout.own_size]
+        slots = slots * self.seen[self.layout.own_size :]
+        if self.encoder is not None:
+            return torch.tanh(self.encoder(self.layout.join(own, slots), mask)[..., 0])
+        least = self.alone(own)
+        if slots.shape[-2]:
+            if mask is not None:
+                # Filler is zeroed before the first layer, or a NaN in it would reach the gradient.
+                slots = torch.where(mask.unsqueeze(-1), slots, 0.0)
+            pairs = torch.cat([own.unsqueeze(-2).expand(*slots.shape[:-1], own.shape[-1]), slots], -1)
+            each = self.pair(pairs)[..., 0]
+            if mask is not None:
+                each = torch.where(mask, each, torch.inf)
+            least = torch.cat([least, each], -1)
+        return torch.tanh(least.amin(-1))
 
 
 class OneStepModel(nn.Module):

@@ -110,7 +110,9 @@ class Planner(nn.Module):
         self.layout, self.action, self.settings = layout, action, dict(settings)
         self.hiddens = tuple(hiddens)
         sets, own = layout.sets, layout.sets.own_size
-        self.barrier = BarrierNetwork(sets, self.hiddens)
+        self.barrier = BarrierNetwork(
+            sets, self.hiddens, settings["barrier_pooling"], settings["barrier_ignores"]
+        )
         self.value = ValueNetwork(sets, self.hiddens)
         self.q, self.target_q = (TwinQNetwork(sets, action.encoded, self.hiddens) for _ in range(2))
         self.reach_network = SetEncoder(sets, self.hiddens, len(CONDITIONS), normalise=True)

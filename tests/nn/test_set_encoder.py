@@ -134,3 +134,31 @@ def test_one_step_model_learns_a_double_integrator():
         optimizer.step()
     assert float((model(x, action) - following).detach().abs().max()) < 0.05
     assert loss.item() < 0.005
+
+
+def test_a_barrier_of_pairs_is_the_least_over_neighbours_however_many():
+    network = BarrierNetwork(LAYOUT, (16,))
+    x = torch.randn(6, LAYOUT.width(3), generator=torch.Generator().manual_seed(0))
+    own, slots = LAYOUT.split(x)
+    alone = network(x, torch.zeros(6, 3, dtype=torch.bool))
+    single = [network(LAYOUT.join(own, slots[:, k : k + 1])) for k in range(3)]
+    torch.testing.assert_close(network(x), torch.stack(single).amin(0))
+    torch.testing.assert_close(network(own), alone)
+    mask = torch.tensor([True, False, True]).expand(6, -1)
+    torch.testing.assert_close(network(x, mask), torch.minimum(single[0], single[2]))
+    assert (network(x, mask) <= alone).all()
+    filled = LAYOUT.join(own, torch.where(mask[..., None], slots, torch.nan))
+    network(filled, mask).sum().backward()
+    assert all(p.grad.isfinite().all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("pooling", ["pairs", "max_mean"])
+def test_ignored_features_of_the_agent_and_of_neighbours_have_no_influence(pooling):
+    network = BarrierNetwork(LAYOUT, (16,), pooling, ignored=(1,))
+    x = torch.randn(5, LAYOUT.width(2), generator=torch.Generator().manual_seed(0))
+    other = x.clone()
+    size = LAYOUT.own_size
+    other[:, [1, size + 1, size + LAYOUT.slot_size + 1]] += 9.0
+    torch.testing.assert_close(network(other), network(x))
+    other[:, size] += 9.0
+    assert (network(other) != network(x)).any()

@@ -127,6 +127,7 @@ class DiffusionCBFLearner(OfflineLearner):
             return barrier_losses(planner, rows, self.config)
         if stage == "critics":
             return critic_losses(planner, rows, self.config, self._floor)
+        rows.shuffle_slots(self._generator)
         y = self._conditions[group.policy][rows.numbers].flatten(0, 1).to(rows.x.device)
         return {
             "diffusion_loss": self.diffusion_loss(planner, rows, y, group),

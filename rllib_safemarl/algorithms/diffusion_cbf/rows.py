@@ -42,6 +42,18 @@ class Rows:
         """``[B, T, G, ...]`` as ``[B G, T, ...]``."""
         return torch.from_numpy(np.ascontiguousarray(column.swapaxes(1, 2))).flatten(0, 1).to(self._device)
 
+    def shuffle_slots(self, generator: torch.Generator) -> None:
+        """Put every window's neighbours into its slots in an order of its own, the same at all moments.
+
+        Which slot a neighbour stands in says who it is, in the data; among others it says nothing.
+        """
+        if self._layout.slots < 2:
+            return
+        order = torch.rand(self.mask.shape, generator=generator).argsort(-1).to(self._device)
+        own, slots = self._layout.sets.split(self.x)
+        slots = slots.gather(2, order[:, None, :, None].expand_as(slots))
+        self.x, self.mask = self._layout.sets.join(own, slots), self.mask.gather(1, order)
+
     @property
     def numbers(self) -> Tensor:
         """Rows of the dataset ``[B]`` in which the windows begin."""

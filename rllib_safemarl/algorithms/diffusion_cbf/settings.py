@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rllib_safemarl.algorithms.offline.config import OFFLINE_SETTINGS
 from rllib_safemarl.functional.diffusion_schedules import PREDICTIONS, SCHEDULES
+from rllib_safemarl.nn.barrier_networks import BARRIER_POOLINGS
 from rllib_safemarl.nn.denoisers import DENOISERS
 from rllib_safemarl.policies.planning_settings import PLANNING_SETTINGS
 from rllib_safemarl.settings import FLAG, SHARE, Setting, at_least, counts, is_whole, one_of
@@ -13,6 +14,16 @@ DIFFUSION_CBF_SETTINGS: dict[str, Setting] = {
     # The barrier.
     "danger_horizon": Setting(12, "steps", "T_h: a state is safe if no danger comes within it", **counts(1)),
     "alpha": Setting(1.0, "1/s", "α of the barrier condition ḣ + α h ≥ 0", **at_least(0.0, above=True)),
+    "barrier_pooling": Setting(
+        "pairs", "-", "h as the least over neighbours, or of their pooled codes", **one_of(*BARRIER_POOLINGS)
+    ),
+    "barrier_ignores": Setting(
+        (),
+        "features",
+        "numbers of observations, own and neighbours', that danger cannot depend on, such as where a goal is",
+        lambda value: isinstance(value, (list, tuple)) and all(is_whole(v) and v >= 0 for v in value),
+        "a list of whole numbers",
+    ),
     "barrier_margin": Setting(0.05, "-", "γ_h, by which signs and condition should hold", **at_least(0.0)),
     "future_margin_coef": Setting(
         1.0, "-", "weight of the regression of h on the least margin to come", **at_least(0.0)

@@ -18,8 +18,8 @@ from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.calibration import episode_maxima, precision_thresholds
 from rllib_safemarl.functional.plan_windows import change_scales
 from rllib_safemarl.functional.window_returns import discounted_returns, value_floor
-from rllib_safemarl.offline.source import open_source
-from rllib_safemarl.policies.planner import MOST_SCORES, Planner
+from rllib_safemarl.offline.source import ALL, open_source
+from rllib_safemarl.policies.planner import MOST_SCORES, Planner, StateLayout
 
 
 def return_floor(dataset: Dataset, gamma: float, penalty: float) -> float:
@@ -64,14 +64,20 @@ def fit_normaliser(planner: Planner, views: Tensor) -> None:
 def fit_changes(planner: Planner, rows: Rows) -> None:
     """Typical changes: of plans from the present, and of one step for inverse dynamics and the model."""
     sets, layout = planner.layout.sets, planner.layout
-    planner.plan_scales.copy_(change_scales(rows.x, rows.plan_counted))
     own, slots = sets.split(rows.x)
+    planner.plan_scales.copy_(_alike(change_scales(rows.x, rows.plan_counted), planner.layout))
     step = (own[:, 1] - own[:, 0]).std(0)
     slot_step = torch.zeros(sets.slot_size, device=step.device)
     if layout.slots:
         slot_step = (slots[:, 1] - slots[:, 0])[rows.mask].std(0)
     planner.inverse.set_change_scale(step)
     planner.model.set_change_scale(step, slot_step)
+
+
+def _alike(scales: Tensor, layout: StateLayout) -> Tensor:
+    """Scales ``[H + 1, V]`` that do not tell slots apart."""
+    own, slots = layout.sets.split(scales)
+    return layout.sets.join(own, slots.square().mean(-2, keepdim=True).sqrt().expand_as(slots))
 
 
 @dataclass(frozen=True)
@@ -148,11 +154,11 @@ def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
 
 
 def held_out(config: Any, split: str) -> Dataset:
-    """A split of the config's dataset, labelled; all of a dataset that is not split.
+    """A split of the config's dataset, labelled.
 
     Raises:
         SafeMARLError: the dataset is split, but not so.
     """
-    source = open_source(config.input_, split, math.inf, config.horizon, config.preparation())
+    source = open_source(config.input_, ALL, math.inf, config.horizon, config.preparation(split))
     assert source.dataset is not None
     return source.dataset
