@@ -33,6 +33,66 @@ def dual_ascent(multiplier: Array, cost: Array, limit: Array, step_size: float) 
 
 
 @dataclass(frozen=True)
+class PIDGains:
+    """Gains of a controller (Stooke et al. 2020), one update being the unit of time.
+
+    Attributes:
+        proportional: K_P, reward per squared unit of cost.
+        integral: K_I, reward per squared unit of cost and update.
+        derivative: K_D, reward per squared unit of cost, times updates.
+        smoothing: share of the past in the cost whose rise counts.
+    """
+
+    proportional: float
+    integral: float
+    derivative: float
+    smoothing: float = 0.0
+
+
+@dataclass(frozen=True)
+class PIDState:
+    """What a controller remembers.
+
+    Attributes:
+        integral: ``[A, C]`` K_I ∫e, reward per unit of cost, never negative.
+        cost: ``[A, C]`` the smoothed cost, NaN before the first update.
+    """
+
+    integral: Array
+    cost: Array
+
+    @classmethod
+    def start(cls, integral: Array) -> PIDState:
+        """Before the first update."""
+        return cls(integral, np.full(integral.shape, np.nan))
+
+
+def pid_control(state: PIDState, cost: Array, limit: Array, gains: PIDGains) -> tuple[Array, PIDState]:
+    """One update of ``λ = [K_P e + K_I ∫e + K_D (dJ̃/dt)_+]_+``, ``e = Ĵ_c - c`` (Stooke et al. 2020).
+
+    The integral is held at 0 from below, so that slack of the past does not have to be made up for. With
+    K_P = K_D = 0 this is :func:`dual_ascent` with α = K_I.
+
+    Args:
+        state: before the update.
+        cost: ``[A, C]`` estimated cost Ĵ_c, per episode, undiscounted.
+        limit: ``[C]`` or ``[A, C]`` limits c, as ``cost``; ``inf`` leaves a constraint out.
+        gains: of the controller.
+
+    Returns:
+        ``[A, C]`` λ, never negative, and the state after the update.
+    """
+    held = np.broadcast_to(np.isfinite(limit), cost.shape)
+    error = np.where(held, cost - np.where(np.isfinite(limit), limit, 0.0), 0.0)
+    integral = dual_ascent(state.integral, cost, limit, gains.integral)
+    before = np.where(np.isnan(state.cost), cost, state.cost)
+    smoothed = gains.smoothing * before + (1.0 - gains.smoothing) * cost
+    rise = np.maximum(smoothed - before, 0.0)
+    multiplier = gains.proportional * error + integral + gains.derivative * rise
+    return np.where(held, np.maximum(multiplier, 0.0), 0.0), PIDState(integral, smoothed)
+
+
+@dataclass(frozen=True)
 class EpisodeCost:
     """An estimate of the cost per episode.
 

@@ -16,6 +16,7 @@ from rllib_safemarl.algorithms import (
     IPPOConfig,
     MAPPOConfig,
     MAPPOLConfig,
+    MAPPOPIDConfig,
     ScalMAPPOLConfig,
 )
 from rllib_safemarl.algorithms.settings import describe
@@ -23,7 +24,7 @@ from rllib_safemarl.envs.team import Team
 from rllib_safemarl.envs.vector import Kind
 from rllib_safemarl.errors import SafeMARLError
 
-PRESETS = [IPPOConfig, MAPPOConfig, HAPPOConfig, MAPPOLConfig, ScalMAPPOLConfig]
+PRESETS = [IPPOConfig, MAPPOConfig, HAPPOConfig, MAPPOLConfig, MAPPOPIDConfig, ScalMAPPOLConfig]
 
 
 def _team(*costs: str) -> Team:
@@ -51,6 +52,7 @@ def test_presets_are_ppo_configs_with_rllibs_grammar(preset):
         (MAPPOConfig, 0, math.inf, False, "neighbourhood", "none", "team"),
         (HAPPOConfig, 0, math.inf, True, "all", "none", "team"),
         (MAPPOLConfig, 0, math.inf, True, "all", "lagrangian", "team"),
+        (MAPPOPIDConfig, 0, math.inf, True, "all", "pid", "team"),
         (ScalMAPPOLConfig, 1, 1, True, "neighbourhood", "lagrangian", "team"),
     ],
 )
@@ -68,7 +70,7 @@ def test_kappa_sets_both_views_and_hops_override_it():
     assert (config.policy_radius, config.critic_radius) == (2, math.inf)
 
 
-@pytest.mark.parametrize("preset", [IPPOConfig, MAPPOConfig, HAPPOConfig, MAPPOLConfig])
+@pytest.mark.parametrize("preset", [p for p in PRESETS if p is not ScalMAPPOLConfig])
 def test_kappa_is_refused_where_a_preset_fixes_the_views(preset):
     with pytest.raises(SafeMARLError, match="fixes its views, so kappa=2 has no meaning"):
         preset().training(kappa=2)
@@ -169,6 +171,27 @@ def test_a_plain_config_validates(preset):
     if config.multiplier != "none":
         config.safety(cost_limit=1.0)
     config.validate()
+
+
+def test_published_settings_of_mappo_l_are_a_preset_that_named_values_go_before():
+    config = MAPPOLConfig().training(preset="published", lr=1e-3)
+    assert (config.lr, config.critic_lr, config.factor_clip) == (1e-3, 5e-3, math.inf)
+    assert config.multiplier_init == 0.78
+    # 1e-7 · (1 - γ) per unit of cost in each of 40 minibatches of 5 epochs.
+    assert config.multiplier_lr == pytest.approx(1e-7 * (1 - config.gamma) * 40 * config.num_epochs)
+    assert config.train_batch_size / config.minibatch_size == 40
+    loaded = MAPPOLConfig().update_from_dict({"num_epochs": 3, "preset": "published"})
+    assert (loaded.num_epochs, loaded.lr) == (3, 9e-5)
+    assert MAPPOLConfig().multiplier_init == 0.0
+    again = MAPPOLConfig().update_from_dict(config.to_dict())
+    assert again.lr == 1e-3 and again.preset == "published"
+
+
+def test_presets_are_refused_where_there_are_none_or_others():
+    with pytest.raises(SafeMARLError, match="ScalMAPPOLConfig has no presets, so preset='published'"):
+        ScalMAPPOLConfig().training(preset="published")
+    with pytest.raises(SafeMARLError, match="preset='publshed' does not fit: it must be one of published"):
+        MAPPOLConfig().training(preset="publshed")
 
 
 def test_limits_of_one_several_and_no_costs():

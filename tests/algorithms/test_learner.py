@@ -8,6 +8,7 @@ import pytest
 import tests.algorithms.toy  # noqa: F401 - registers the environments
 from rllib_safemarl.algorithms import MAPPOLConfig, ScalMAPPOLConfig
 from rllib_safemarl.algorithms.constrained import learner as learner_module
+from rllib_safemarl.functional.multipliers import PIDGains, PIDState, pid_control
 from tests.algorithms.helpers import assert_equal, flat, tiny_config
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -186,6 +187,25 @@ def test_multipliers_rise_exactly_where_the_estimated_cost_is_above_the_limit():
         excess = learner.constraints.estimate.cost - 0.3
         expected = np.maximum(before + 0.1 * excess, 0.0)
         assert learner.constraints.multipliers == pytest.approx(expected)
+    algo.stop()
+
+
+def test_pid_keeps_a_controller_per_agent_and_constraint():
+    config = tiny_config("MAPPO_PID", costs=["separation", "speed"], speed_limit=0.5).safety(
+        cost_limit={"separation": 0.1, "speed": 2.0}
+    )
+    config.safety(multiplier_lr=0.01, proportional_gain=0.2, derivative_gain=0.3, derivative_smoothing=0.0)
+    algo = config.build_algo()
+    learner, costs = _learner(algo), []
+    for _ in range(3):
+        algo.train()
+        costs.append(learner.constraints.estimate.cost)
+    limits, gains = np.array([0.1, 2.0]), PIDGains(0.2, 0.01, 0.3)
+    state = PIDState.start(np.zeros((4, 2)))
+    for cost in costs:
+        expected, state = pid_control(state, cost, limits, gains)
+    assert learner.constraints.multipliers == pytest.approx(expected)
+    assert len(np.unique(expected)) > 2
     algo.stop()
 
 

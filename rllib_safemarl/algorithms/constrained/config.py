@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,70 +11,25 @@ from numpy.typing import NDArray
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.utils.from_config import NotProvided
 
-from rllib_safemarl.algorithms.columnar_config import COLUMNAR_SETTINGS, HOPS_OR_NONE, ColumnarConfig
+from rllib_safemarl.algorithms.columnar_config import ColumnarConfig
+from rllib_safemarl.algorithms.constrained.settings import CONSTRAINED_SETTINGS
+from rllib_safemarl.algorithms.settings import is_search_space
 from rllib_safemarl.envs.team import Team
 from rllib_safemarl.errors import SafeMARLError
-from rllib_safemarl.settings import Setting, at_least, is_number, one_of
+from rllib_safemarl.settings import Setting, one_of
 
-CONSTRAINED_SETTINGS: dict[str, Setting] = {
-    **COLUMNAR_SETTINGS,
-    # Who is seen.
-    "critic_hops": Setting(None, "hops", "radius of the critics' views; None takes kappa", **HOPS_OR_NONE),
-    "reward_scope": Setting(
-        "team",
-        "-",
-        "reward an agent learns from: the mean over the team, over its neighbourhood, or its own",
-        **one_of("team", "neighbourhood", "own"),
-    ),
-    # How the step is taken.
-    "sequential": Setting(
-        True,
-        "-",
-        "update policies one after another, each under the factor of those before",
-        lambda value: isinstance(value, bool),
-        "true or false",
-    ),
-    "factor_scope": Setting(
-        "neighbourhood",
-        "-",
-        "whose ratios enter the factor M: all agents', those of agents within critic_hops, or none",
-        **one_of("all", "neighbourhood", "none"),
-    ),
-    "factor_clip": Setting(2.0, "-", "M stays within [1 / factor_clip, factor_clip]", **at_least(1.0)),
-    "target_kl": Setting(
+
+def with_presets(*names: str) -> dict[str, Setting]:
+    """The settings, with ``preset`` among them."""
+    known = one_of(*names)
+    preset = Setting(
         None,
-        "nats",
-        "a policy's update stops before an epoch once KL(old ‖ new) exceeds it; None never stops",
-        **at_least(0.0, above=True, none=True),
-    ),
-    "critic_lr": Setting(None, "-", "learning rate of the critics, or a schedule; None takes lr"),
-    "critic_hiddens": Setting(
-        None, "units", "hidden layers of the critics; None takes the policies' fcnet_hiddens"
-    ),
-    # How constraints act.
-    "limit_margin": Setting(
-        0.0,
-        "share of the limit",
-        "multipliers aim at (1 - limit_margin) · cost_limit, a reserve for agents above the mean",
-        lambda value: is_number(value) and 0 <= value < 1,
-        "a number of at least 0 and below 1",
-    ),
-    "multiplier": Setting(
-        "lagrangian",
         "-",
-        "how multipliers move: by dual ascent, or none (costs are only watched)",
-        **one_of("lagrangian", "none"),
-    ),
-    "multiplier_lr": Setting(
-        0.05,
-        "reward per squared cost and iteration",
-        "step size of dual ascent",
-        **at_least(0.0, above=True),
-    ),
-    "multiplier_init": Setting(
-        0.0, "reward per cost", "multipliers before the first update", **at_least(0.0)
-    ),
-}
+        "values of other settings by one name; what is set by name in the same call or job goes before them",
+        lambda value: value is None or known["accepts"](value),
+        f"{known['expected']}, or null",
+    )
+    return {**CONSTRAINED_SETTINGS, "preset": preset}
 
 
 class ConstrainedConfig(ColumnarConfig, PPOConfig):
@@ -84,6 +40,8 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
     """
 
     settings = CONSTRAINED_SETTINGS
+    presets: Mapping[str, Mapping[str, Any]] = {}
+    """Values of other settings by one name, which ``preset`` takes."""
     fixed_radius: bool = False
     """Whether a preset fixes ``policy_hops`` and ``critic_hops``, so that ``kappa`` has no meaning."""
 
@@ -110,12 +68,27 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         sequential: bool = NotProvided,
         factor_scope: str = NotProvided,
         factor_clip: float = NotProvided,
+        step: str = NotProvided,
         target_kl: float | None = NotProvided,
+        conjugate_gradient_steps: int = NotProvided,
+        damping: float = NotProvided,
+        line_search_steps: int = NotProvided,
+        line_search_shrink: float = NotProvided,
         critic_lr: Any = NotProvided,
         critic_hiddens: list[int] | None = NotProvided,
+        preset: str | None = None,
         **ppo: Any,
     ) -> Any:
-        """PPO's ``training()``, and our settings as in this class's ``settings``."""
+        """PPO's ``training()``, and our settings as in this class's ``settings``.
+
+        A ``preset`` is taken first, so that what is set by name goes before its values.
+        """
+        if is_search_space(preset):
+            raise SafeMARLError(
+                "a search over presets belongs in the dict that Tune is given, as in config={'preset': "
+                "tune.grid_search([…])}: a config object names every other setting, too."
+            )
+        self._take_preset(preset)
         self._set(
             kappa=kappa,
             policy_hops=policy_hops,
@@ -125,7 +98,12 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
             sequential=sequential,
             factor_scope=factor_scope,
             factor_clip=factor_clip,
+            step=step,
             target_kl=target_kl,
+            conjugate_gradient_steps=conjugate_gradient_steps,
+            damping=damping,
+            line_search_steps=line_search_steps,
+            line_search_shrink=line_search_shrink,
             critic_lr=critic_lr,
             critic_hiddens=critic_hiddens,
         )
@@ -139,6 +117,9 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         multiplier: str = NotProvided,
         multiplier_lr: float = NotProvided,
         multiplier_init: float = NotProvided,
+        proportional_gain: float = NotProvided,
+        derivative_gain: float = NotProvided,
+        derivative_smoothing: float = NotProvided,
         **unknown: Any,
     ) -> Any:
         """Set the constraints.
@@ -147,9 +128,13 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
             cost_limit: cost that an agent may have in an episode, *undiscounted*: a number for every
                 cost, or a dict from cost name to limit.
             limit_margin: multipliers aim at ``(1 - limit_margin) · cost_limit``.
-            multiplier: ``lagrangian`` or ``none``.
-            multiplier_lr: step size of dual ascent, reward per squared cost and iteration.
+            multiplier: ``lagrangian``, ``pid``, ``cpo`` (with ``step="trust_region"``) or ``none``.
+            multiplier_lr: step size of dual ascent and integral gain of PID, reward per squared cost and
+                iteration.
             multiplier_init: multipliers before the first update, reward per cost.
+            proportional_gain: of PID, reward per squared cost.
+            derivative_gain: of PID, reward per squared cost.
+            derivative_smoothing: of PID, share of the past in the cost whose rise counts.
             unknown: refused.
 
         Raises:
@@ -162,8 +147,25 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
             multiplier=multiplier,
             multiplier_lr=multiplier_lr,
             multiplier_init=multiplier_init,
+            proportional_gain=proportional_gain,
+            derivative_gain=derivative_gain,
+            derivative_smoothing=derivative_smoothing,
         )
         return self
+
+    def update_from_dict(self, config_dict: Mapping[str, Any]) -> Any:
+        """As RLlib's; the dict's other settings go before those of its ``preset``."""
+        if not is_search_space(preset := config_dict.get("preset")):
+            self._take_preset(preset)
+        return super().update_from_dict(config_dict)
+
+    def _take_preset(self, name: str | None) -> None:
+        if name is None:
+            return
+        if not self.presets:
+            raise SafeMARLError(f"{type(self).__name__} has no presets, so preset={name!r} has no meaning.")
+        self._set(preset=name)
+        super().update_from_dict(self.presets[name])
 
     def _set(self, **values: Any) -> None:
         kappa = values.get("kappa", NotProvided)
@@ -208,8 +210,19 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
             raise SafeMARLError(f"minibatch_size={size!r} must be a whole number of agent steps, or None.")
         if self.use_kl_loss:
             raise SafeMARLError("use_kl_loss=True has no meaning here: bound the step by target_kl instead.")
+        self._check_step()
         if self.multiplier != "none" and self.cost_limit is None:
             raise SafeMARLError(
                 f"{type(self).__name__} needs a limit: .safety(cost_limit=…), undiscounted cost per episode "
                 "and agent, or .safety(multiplier='none') to run it unconstrained."
+            )
+
+    def _check_step(self) -> None:
+        """Refuse combinations of ``step`` and ``multiplier`` that mean nothing."""
+        if self.step == "trust_region" and self.target_kl is None:
+            raise SafeMARLError("step='trust_region' needs its radius: set target_kl, such as 0.01.")
+        if self.multiplier == "cpo" and self.step != "trust_region":
+            raise SafeMARLError(
+                "multiplier='cpo' is solved in trust-region steps: set step='trust_region', or use "
+                "multiplier='lagrangian'."
             )

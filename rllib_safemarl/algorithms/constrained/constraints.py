@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rllib_safemarl.functional.multipliers import EpisodeCost, EpisodeCostEstimator, dual_ascent
+from rllib_safemarl.functional.multipliers import (
+    EpisodeCost,
+    EpisodeCostEstimator,
+    PIDGains,
+    PIDState,
+    dual_ascent,
+    pid_control,
+)
 
 Array = NDArray[np.float64]
 
@@ -19,14 +26,14 @@ class MultiplierSettings:
     """How multipliers move.
 
     Attributes:
-        rule: ``lagrangian`` (dual ascent) or ``none`` (they stay 0).
-        step_size: α of dual ascent, reward per squared unit of cost.
-        start: λ before the first update, reward per unit of cost.
+        rule: ``lagrangian`` (dual ascent), ``pid``, or any other (they stay 0).
+        start: λ before the first update, and the integral of PID; reward per unit of cost.
+        gains: of PID; the integral gain is the step size of dual ascent.
     """
 
     rule: str
-    step_size: float
     start: float
+    gains: PIDGains
 
 
 class Constraints:
@@ -47,25 +54,33 @@ class Constraints:
     ) -> None:
         self.limits = limits
         self._settings = settings
-        start = settings.start if settings.rule != "none" else 0.0
+        start = settings.start if settings.rule in ("lagrangian", "pid") else 0.0
         held = np.isfinite(limits).astype(float)
         self.multipliers = np.full((num_agents, len(limits)), start) * held
+        self._pid = PIDState.start(self.multipliers)
         self._estimator = EpisodeCostEstimator(time_limit)
         self.estimate: EpisodeCost | None = None
 
     def update(self, cost_sum: Array, steps: float, ended_steps: float, ended: float) -> None:
         """Take in a batch's sums, over all learners, and move the multipliers once."""
         self.estimate = self._estimator.update(cost_sum, steps, ended_steps, ended)
+        cost, gains = self.estimate.cost, self._settings.gains
         if self._settings.rule == "lagrangian":
-            self.multipliers = dual_ascent(
-                self.multipliers, self.estimate.cost, self.limits, self._settings.step_size
-            )
+            self.multipliers = dual_ascent(self.multipliers, cost, self.limits, gains.integral)
+        elif self._settings.rule == "pid":
+            self.multipliers, self._pid = pid_control(self._pid, cost, self.limits, gains)
 
     def get_state(self) -> dict[str, Any]:
-        """Multipliers and the estimator's memory."""
-        return {"multipliers": self.multipliers.copy(), "estimator": self._estimator.get_state()}
+        """Multipliers, the controller's and the estimator's memory."""
+        return {
+            "multipliers": self.multipliers.copy(),
+            "integral": self._pid.integral.copy(),
+            "smoothed_cost": self._pid.cost.copy(),
+            "estimator": self._estimator.get_state(),
+        }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from a state of :meth:`get_state`."""
         self.multipliers = np.array(state["multipliers"], float)
+        self._pid = PIDState(np.array(state["integral"], float), np.array(state["smoothed_cost"], float))
         self._estimator.set_state(state["estimator"])

@@ -32,6 +32,7 @@ from rllib_safemarl.algorithms.constrained.sequence import SequentialFactor
 from rllib_safemarl.envs.team import make_views
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.gradients import clip_gradients, clip_stacked_gradients
+from rllib_safemarl.functional.multipliers import PIDGains
 from rllib_safemarl.functional.surrogates import constrained_advantage
 from rllib_safemarl.nn.stacked import StackedMLP
 from rllib_safemarl.rollout.columns import ColumnBatch
@@ -69,7 +70,16 @@ class ConstrainedLearner(LearnerState):
             (1.0 - config.limit_margin) * config.limits(team),
             len(team.agents),
             team.time_limit,
-            MultiplierSettings(config.multiplier, config.multiplier_lr, config.multiplier_init),
+            MultiplierSettings(
+                config.multiplier,
+                config.multiplier_init,
+                PIDGains(
+                    config.proportional_gain,
+                    config.multiplier_lr,
+                    config.derivative_gain,
+                    config.derivative_smoothing,
+                ),
+            ),
         )
         self._entropy_schedules = {
             g.policy: Scheduler(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from rllib_safemarl.algorithms.constrained.algorithm import ConstrainedPolicyOptimization
-from rllib_safemarl.algorithms.constrained.config import ConstrainedConfig
+from rllib_safemarl.algorithms.constrained.config import ConstrainedConfig, with_presets
 
 
 class IPPOConfig(ConstrainedConfig):
@@ -41,15 +43,50 @@ class HAPPOConfig(ConstrainedConfig):
         self.factor_scope, self.multiplier = "all", "none"
 
 
-class MAPPOLConfig(ConstrainedConfig):
-    """MAPPO-Lagrangian (Gu et al. 2023): HAPPO with multipliers on every agent's costs."""
+AS_PUBLISHED: dict[str, Any] = {
+    "lr": 9e-5,
+    "critic_lr": 5e-3,
+    "gamma": 0.99,
+    "clip_param": 0.2,
+    "factor_clip": math.inf,
+    "num_envs_per_env_runner": 16,
+    "train_batch_size": 16_000,
+    "num_epochs": 5,
+    "minibatch_size": 400,
+    "multiplier_init": 0.78,
+    "multiplier_lr": 2e-7,
+}
+"""Of MAPPO-L on Safe MAMuJoCo, in our units: see :class:`MAPPOLConfig`."""
 
+
+class MAPPOLConfig(ConstrainedConfig):
+    """MAPPO-Lagrangian (Gu et al. 2023): HAPPO with multipliers on every agent's costs.
+
+    ``preset="published"`` is the authors' script for Safe MAMuJoCo: 16 copies, 1000 steps of each in 40
+    minibatches of 5 epochs, a free factor, and multipliers that start at 0.78 and move by
+    ``1e-7 · (1 - γ)`` per unit of cost and minibatch, which over 200 minibatches is 2e-7 an iteration: in
+    effect a fixed penalty. It is there to be compared with, and not the default.
+    """
+
+    settings = with_presets("published")
+    presets: Mapping[str, Mapping[str, Any]] = {"published": AS_PUBLISHED}
     fixed_radius = True
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class or MAPPOL)
         self.policy_hops, self.critic_hops = 0, math.inf
         self.factor_scope = "all"
+
+
+class MAPPOPIDConfig(ConstrainedConfig):
+    """MAPPO-L whose multipliers follow a PID controller (Stooke et al. 2020)."""
+
+    fixed_radius = True
+
+    def __init__(self, algo_class: type | None = None) -> None:
+        super().__init__(algo_class=algo_class or MAPPOPID)
+        self.policy_hops, self.critic_hops = 0, math.inf
+        self.factor_scope, self.multiplier = "all", "pid"
 
 
 class ScalMAPPOLConfig(ConstrainedConfig):
@@ -83,6 +120,12 @@ class MAPPOL(ConstrainedPolicyOptimization):
     config_class = MAPPOLConfig
 
 
+class MAPPOPID(ConstrainedPolicyOptimization):
+    """See :class:`MAPPOPIDConfig`."""
+
+    config_class = MAPPOPIDConfig
+
+
 class ScalMAPPOL(ConstrainedPolicyOptimization):
     """See :class:`ScalMAPPOLConfig`."""
 
@@ -94,6 +137,7 @@ PRESETS: dict[str, type[ConstrainedPolicyOptimization]] = {
     "MAPPO": MAPPO,
     "HAPPO": HAPPO,
     "MAPPO_L": MAPPOL,
+    "MAPPO_PID": MAPPOPID,
     "SCAL_MAPPO_L": ScalMAPPOL,
 }
 """Name under which Ray knows each algorithm."""
