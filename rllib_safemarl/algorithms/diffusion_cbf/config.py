@@ -10,7 +10,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.from_config import NotProvided
 
 from rllib_safemarl.algorithms.diffusion_cbf.module import PLANNER, DiffusionCBFModule
-from rllib_safemarl.algorithms.diffusion_cbf.prepare import label
+from rllib_safemarl.algorithms.diffusion_cbf.prepare import label, take_split
 from rllib_safemarl.algorithms.diffusion_cbf.presets import PAPER, STRONG
 from rllib_safemarl.algorithms.diffusion_cbf.settings import DIFFUSION_CBF_SETTINGS
 from rllib_safemarl.algorithms.offline.algorithm import OfflineAlgorithm
@@ -97,12 +97,12 @@ class DiffusionCBFConfig(OfflineConfig):
         """H, steps of a window."""
         return int(self.plan_horizon)
 
-    def preparation(self) -> Prepare:
-        """Labels every moment as safe, dangerous or neither."""
-        horizon = self.danger_horizon
+    def preparation(self, split: str | None = None) -> Prepare:
+        """Takes a split, ``data_split`` unless named, and labels moments as safe, dangerous or neither."""
+        horizon, name = self.danger_horizon, split or self.data_split
 
         def labelled(dataset: Dataset) -> Dataset:
-            return label(dataset, horizon)
+            return label(take_split(dataset, name), horizon)
 
         return labelled
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rllib_safemarl.data.columns import SIGNALS
+from rllib_safemarl.data.columns import SIGNALS, SPLIT
 from rllib_safemarl.data.dataset import Dataset
+from rllib_safemarl.data.splits import with_split
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.barrier_sets import BarrierSets, barrier_sets
+from rllib_safemarl.offline.source import ALL
 
 INITIAL, DANGER, NEXT_DANGER = f"{SIGNALS}initial", f"{SIGNALS}danger", f"{SIGNALS}next_danger"
 PRE_DANGER, LEAST_MARGIN = f"{SIGNALS}pre_danger", f"{SIGNALS}least_margin"
@@ -47,6 +49,18 @@ def moment_sets(dataset: Dataset, horizon: int) -> BarrierSets:
     last = dataset.offsets[1:] - 1
     terminated = np.asarray(dataset["terminals"][last].all(1))
     return barrier_sets(moment_margins(dataset), dataset.point_offsets, terminated, horizon)
+
+
+def take_split(dataset: Dataset, name: str) -> Dataset:
+    """The episodes of a split; a dataset that is not split yet is split as ``safemarl data split`` does it.
+
+    Args:
+        dataset: all of its episodes, or those of the split.
+        name: of the split, or ``all``.
+    """
+    if name == ALL:
+        return dataset
+    return (dataset if SPLIT in dataset.episodes else with_split(dataset)).split(name)
 
 
 def label(dataset: Dataset, horizon: int) -> Dataset:
