@@ -1,10 +1,10 @@
-"""Frames of an episode as an animated picture. Needs the ``plot`` extra."""
+"""Pictures on disk: one, or frames of an episode as an animation. Needs the ``plot`` extra."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,24 +34,41 @@ def write_animation(
     colours = (packed[:, None] // places % 256).astype(np.uint8)
     palette = Image.fromarray(colours[None]).quantize(255)
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(suffix=".gif", dir=target.parent)
-    os.close(handle)
-    try:
-        duration = round(1000.0 / frames_per_second)
+    with _appearing(path) as temporary:
         images[0].save(
             temporary,
             "GIF",
             save_all=True,
             append_images=images[1:],
             loop=0,
-            duration=duration,
+            duration=round(1000.0 / frames_per_second),
             optimize=True,
         )
+
+
+def write_picture(picture: Picture, path: str | os.PathLike[str]) -> None:
+    """Write a picture as PNG.
+
+    Raises:
+        SafeMARLError: the ``plot`` extra is missing.
+    """
+    need_plot("PIL")
+    from PIL import Image
+
+    with _appearing(path) as temporary:
+        Image.fromarray(picture).save(temporary, "PNG", optimize=True)
+
+
+@contextlib.contextmanager
+def _appearing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary file that takes the place of ``path`` once it is written."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.part")
+    try:
+        yield temporary
         os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def need_plot(package: str) -> None:

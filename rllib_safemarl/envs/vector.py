@@ -15,6 +15,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from rllib_safemarl.envs.futures import Futures
+
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
@@ -179,6 +181,29 @@ class VectorEnv(abc.ABC):
 
     def render(self, copy: int = 0) -> NDArray[np.uint8] | None:
         """An RGB picture ``[H, W, 3]`` of one copy, or ``None``."""
+        return None
+
+    def position_features(self, kind: str) -> tuple[int, ...]:
+        """Which of an agent's own flat observation change by as much as its position; none where none do.
+
+        From these P features of planned observations follow planned positions, whatever their origin is.
+
+        Args:
+            kind: name of the agent's kind.
+        """
+        return ()
+
+    def render_futures(self, futures: Futures, copy: int = 0, scale: float = 1.0) -> NDArray[np.uint8] | None:
+        """A picture as of :meth:`render`, with what the agents plan over the scene, coloured by the barrier.
+
+        Args:
+            futures: the plans of this moment.
+            copy: whose scene.
+            scale: pixels per pixel of :meth:`render`.
+
+        Returns:
+            ``[H, W, 3]``, or ``None`` where plans are not drawn.
+        """
         return None
 
     def close(self) -> None:  # noqa: B027 - most environments have nothing to release

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from rllib_safemarl.envs.team import Team
 from rllib_safemarl.envs.unseen import unseen_team
+from rllib_safemarl.envs.vector import Observation
+from rllib_safemarl.policies.actor import Actor, joint_actions
 from rllib_safemarl.rollout.runner import ColumnarEnvRunner
 
 
@@ -20,6 +27,30 @@ class TrainedEnvRunner(ColumnarEnvRunner):
     def __init__(self, *, trained: Team, **options: Any) -> None:
         self._trained = trained
         super().__init__(**options)
+
+    @property
+    def actors(self) -> Sequence[Actor]:
+        """The acting side of the policies."""
+        return self._actors
+
+    def begin(self, seed: int) -> None:
+        """Begin the sequence of sampled actions anew, and without plans to go on with."""
+        self._generator.manual_seed(seed)
+        for actor in self._actors:
+            actor.begin()
+
+    def act(self, observation: Observation, alive: NDArray[np.bool_], explore: bool) -> dict[str, NDArray]:
+        """Actions kind → ``[N, A_kind, ...]`` for an observation of N copies.
+
+        Args:
+            observation: of this environment.
+            alive: ``[N, A]`` agents that act.
+            explore: sample actions, or take the mode.
+        """
+        with torch.inference_mode():
+            views = self._views(observation.values, alive, observation.positions, observation.edges)
+            acted = [actor.act(views, explore, self._generator) for actor in self._actors]
+        return joint_actions({kind.name: len(kind.agents) for kind in self.env.kinds}, self._actors, acted)
 
     def describe_team(self) -> Team:
         """The team of the environment, with policies and views of the trained one."""

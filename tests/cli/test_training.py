@@ -98,6 +98,10 @@ def test_an_episode_of_a_checkpoint_is_drawn(grid, tmp_path):
     assert done.stdout.splitlines()[-1] == f"14 frames: {out}"
     with Image.open(out) as gif:
         assert gif.n_frames == 14
+    still = run("render", folder, "--out", tmp_path / "still.png", "--step", "3", name="safemarl")
+    assert still.stdout.splitlines()[-1] == f"step 3: {tmp_path / 'still.png'}"
+    plans = run("render", folder, "--out", out, "--plans", name="safemarl")
+    assert plans.stderr.startswith("error: there are no plans to draw: the policies do not plan")
     lost = run("render", folder, "--out", tmp_path / "no" / "episode.gif", name="safemarl")
     assert (lost.returncode, lost.stderr) == (
         1,

@@ -16,6 +16,7 @@ from rllib_safemarl.envs.crossing.danger import margins, nearest_edges
 from rllib_safemarl.envs.crossing.layouts import JITTER, TILE_ROBOTS, make_layout
 from rllib_safemarl.envs.crossing.neighbour_search import NearPairs, NeighbourSearch
 from rllib_safemarl.envs.crossing.walls import stop_at_walls
+from rllib_safemarl.envs.futures import Futures
 from rllib_safemarl.envs.random import hashed_uniform
 from rllib_safemarl.envs.vector import AgentGraph, Ending, Kind, Observation, Step, VectorEnv
 from rllib_safemarl.functional.neighbourhoods import hop_distances
@@ -238,12 +239,23 @@ class CrossingVectorEnv(VectorEnv):
             setattr(self, name, np.array(state[name]))
         self._seed = int(state["_seed"])
 
+    def position_features(self, kind: str) -> tuple[int, ...]:
+        """The place relative to the point that a robot's path leads through."""
+        return 4, 5
+
     def render(self, copy: int = 0) -> NDArray[np.uint8]:
         """An RGB picture of one copy, with recent paths from the second on; needs the ``plot`` extra."""
+        return self._render(copy, None, 1.0)
+
+    def render_futures(self, futures: Futures, copy: int = 0, scale: float = 1.0) -> NDArray[np.uint8]:
+        """The same picture with the robots' plans over it."""
+        return self._render(copy, futures, scale)
+
+    def _render(self, copy: int, futures: Futures | None, scale: float) -> NDArray[np.uint8]:
         from rllib_safemarl.envs.crossing.render import TRAIL_STEPS, draw_scene
 
         trail = self._trails.setdefault(copy, deque(maxlen=TRAIL_STEPS))
-        return draw_scene(self, copy, np.stack([*trail, self.positions[copy]]))
+        return draw_scene(self, copy, np.stack([*trail, self.positions[copy]]), futures, scale)
 
 
 def _length(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,6 +13,8 @@ from rllib_safemarl.envs.crossing.danger import pair_margins
 from rllib_safemarl.envs.crossing.layouts import TILE_SPACING
 from rllib_safemarl.envs.crossing.neighbour_search import NeighbourSearch
 from rllib_safemarl.envs.crossing.walls import DOOR_HALF_WIDTH
+from rllib_safemarl.envs.drawn_futures import draw_futures, draw_scale
+from rllib_safemarl.envs.futures import Futures
 
 if TYPE_CHECKING:
     from rllib_safemarl.envs.crossing.env import CrossingVectorEnv
@@ -31,24 +33,35 @@ _GROUND, _WALL, _DANGER, _INK = "#fbfaf7", "#3b3f46", "#e5262b", "#5b6068"
 _COLOURS = ("#2f6fde", "#e8871e", "#2a9d5c", "#9b51c9", "#12a5b5", "#c2448d", "#8a6d3b", "#6b7a12")
 
 
-def draw_scene(env: CrossingVectorEnv, copy: int = 0, trail: Array | None = None) -> Picture:
+def draw_scene(
+    env: CrossingVectorEnv,
+    copy: int = 0,
+    trail: Array | None = None,
+    futures: Futures | None = None,
+    scale: float = 1.0,
+) -> Picture:
     """One copy as it stands: robots, their goals as rings, walls, and danger in red.
 
     Args:
         env: the environment.
         copy: which of its copies.
         trail: ``[K, A, 2]`` recent positions, oldest first, drawn as fading lines.
+        futures: what the robots plan, drawn as lines coloured by h̃.
+        scale: of the picture; 1 is ``PIXELS`` on its longer side.
 
     Returns:
         ``[H, W, 3]``.
     """
-    scene = _Scene(env)
+    scene = _Scene(env, scale)
     positions, colours = env.positions[copy], _colours(env.num_agents)
     if trail is not None and len(trail) > 1:
         scene.fading_paths(trail, colours)
     scene.rings(env.goals[copy], env.config.goal_radius, colours)
     scene.danger(positions, env.velocities[copy])
     scene.robots(positions, env.velocities[copy], colours)
+    if futures is not None:
+        draw_futures(scene.axes, futures, 0.35 * env.config.radius * scene.points_per_metre)
+        draw_scale(scene.axes)
     scene.note(f"{env._steps[copy] * env.config.step_seconds:.1f} s")
     return scene.picture()
 
@@ -85,7 +98,7 @@ def draw_paths(
 class _Scene:
     """A figure in metres with the ground and the walls of a layout."""
 
-    def __init__(self, env: CrossingVectorEnv) -> None:
+    def __init__(self, env: CrossingVectorEnv, scale: float = 1.0) -> None:
         need_plot("matplotlib")
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -93,9 +106,9 @@ class _Scene:
         self._env = env
         self._low, self._high = _extent(env)
         size = self._high - self._low
-        figure = Figure(figsize=PIXELS / _DPI * size / size.max(), dpi=_DPI, facecolor=_GROUND)
+        figure = Figure(figsize=PIXELS / _DPI * size / size.max(), dpi=scale * _DPI, facecolor=_GROUND)
         self._canvas = FigureCanvasAgg(figure)
-        self._points_per_metre = 72.0 / _DPI * PIXELS / size.max()
+        self.points_per_metre = 72.0 / _DPI * PIXELS / size.max()
         self.axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
         self.axes.set(xlim=(self._low[0], self._high[0]), ylim=(self._low[1], self._high[1]))
         self.axes.set_axis_off()
@@ -133,14 +146,14 @@ class _Scene:
         radius = self._env.config.radius
         self._discs(positions, radius, facecolors=colours, edgecolors="white", linewidths=0.8, zorder=5)
         heading = positions + radius * velocities / self._env.config.top_speed
-        width = 0.25 * radius * self._points_per_metre
+        width = 0.25 * radius * self.points_per_metre
         self._lines(positions, heading, colors="white", linewidths=width, zorder=6, capstyle="round")
 
     def fading_paths(self, trail: Array, colours: Sequence[Any]) -> None:
         """Recent paths, the older the fainter."""
         from matplotlib.colors import to_rgb
 
-        width = 0.7 * self._env.config.radius * self._points_per_metre
+        width = 0.7 * self._env.config.radius * self.points_per_metre
         ground, full = np.array(to_rgb(_GROUND)), np.array([to_rgb(colour) for colour in colours])
         # Opaque mixtures: transparent pieces would show where they overlap.
         for begin, end, share in zip(trail, trail[1:], np.linspace(0.08, 0.5, len(trail) - 1), strict=False):

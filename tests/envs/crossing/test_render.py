@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rllib_safemarl.envs.animation import write_animation
+from rllib_safemarl.envs.animation import write_animation, write_picture
 from rllib_safemarl.envs.crossing import CrossingVectorEnv
 from rllib_safemarl.envs.crossing.render import _GROUND, _extent, draw_paths, draw_scene
+from rllib_safemarl.envs.futures import Futures
 from rllib_safemarl.errors import SafeMARLError
 
 RED = (229, 38, 43)
@@ -111,3 +112,50 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
     env.reset(0)
     with pytest.raises(SafeMARLError, match=r"pip install 'rllib_safemarl\[plot\]'"):
         env.render()
+
+
+def test_plans_are_coloured_by_the_barrier_and_those_followed_are_thicker():
+    env = CrossingVectorEnv(1, n_agents=2)
+    env.reset(0)
+    env.positions[0] = [[-0.5, 0.5], [-0.5, -0.5]]
+    # Straight ahead by 0.9 m; the second plan of each runs beside the first.
+    x = np.linspace(-0.5, 0.4, 7)
+    positions = np.stack([np.stack([np.stack([x, 0 * x + y], -1)] * 2) for y in (0.5, -0.5)])
+    positions[:, 1, :, 1] += 0.2
+    barrier = np.stack([np.full((2, 7), 0.6), np.full((2, 7), -0.6)])
+    futures = Futures(positions, barrier, np.array([0, 0]))
+    picture = env.render_futures(futures, 0)
+    safe, unsafe = _pixel(env, picture, (0.2, 0.5)), _pixel(env, picture, (0.2, -0.5))
+    np.testing.assert_allclose(safe, (8, 69, 138), atol=3)
+    np.testing.assert_allclose(unsafe, (165, 0, 38), atol=3)
+    assert picture.shape == env.render(0).shape
+    column = np.abs(picture.astype(int) - safe).max(-1) < 40
+    height, width, _ = picture.shape
+    low, high = _extent(env)
+    at = round((0.2 - low[0]) / (high - low)[0] * (width - 1))
+    middle = round((1.0 - (0.6 - low[1]) / (high - low)[1]) * (height - 1))
+    beside, followed = column[:middle, at].sum(), column[middle : height // 2, at].sum()
+    assert 0 < beside < 0.7 * followed
+
+
+def test_plans_change_colour_where_they_stop_being_accepted_and_may_be_missing():
+    env = CrossingVectorEnv(1, n_agents=2)
+    env.reset(0)
+    env.positions[0] = [[-0.5, 0.5], [-0.5, -0.5]]
+    x = np.linspace(-0.5, 0.5, 11)
+    positions = np.full((2, 1, 11, 2), np.nan)
+    positions[0, 0] = np.stack([x, 0 * x + 0.5], -1)
+    barrier = np.full((2, 1, 11), np.nan)
+    barrier[0, 0] = np.where(x < 0.01, 0.01, -0.01)
+    picture = env.render_futures(Futures(positions, barrier, np.array([0, -1])), 0)
+    before, after = _pixel(env, picture, (-0.15, 0.5)), _pixel(env, picture, (0.25, 0.5))
+    assert before[2] > before[0] + 50 and after[0] > after[2] + 50
+    larger = env.render_futures(Futures(positions, barrier, np.array([0, -1])), 0, scale=2.0)
+    assert larger.shape[:2] == tuple(2 * side for side in picture.shape[:2])
+
+
+def test_a_single_picture_appears_as_it_is(tmp_path):
+    picture = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    write_picture(picture, tmp_path / "one.png")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "one.png")), picture)
+    assert [file.name for file in tmp_path.iterdir()] == ["one.png"]
