@@ -87,6 +87,8 @@ class ColumnarConfig(AlgorithmConfig):
 
     settings: dict[str, Setting] = COLUMNAR_SETTINGS
     """Our own hyper-parameters of this config class."""
+    learnt_with: frozenset[str] = frozenset()
+    """Those that what is learnt depends on, and that no evaluation can change."""
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class)

@@ -58,7 +58,7 @@ def set_evaluation(config: AlgorithmConfig, changes: Mapping[str, Any], duration
         SafeMARLError: a key or a value of ours does not fit.
     """
     if isinstance(config, ColumnarConfig):
-        _refuse_other_views(config, changes)
+        _refuse_what_is_learnt(config, changes)
     config.update_from_dict(
         {
             "num_env_runners": 0,
@@ -75,14 +75,11 @@ def set_evaluation(config: AlgorithmConfig, changes: Mapping[str, Any], duration
     config.validate()
 
 
-def _refuse_other_views(config: ColumnarConfig, changes: Mapping[str, Any]) -> None:
-    for name in VIEW_SETTINGS:
-        trained = getattr(config, name)
-        if name in changes and changes[name] != trained:
-            raise SafeMARLError(
-                f"{name}={changes[name]!r} cannot be evaluated: policies see as they were trained, "
-                f"{name}={trained!r}."
-            )
+def _refuse_what_is_learnt(config: ColumnarConfig, changes: Mapping[str, Any]) -> None:
+    for name in (*VIEW_SETTINGS, *sorted(config.learnt_with)):
+        if name in changes and changes[name] != (trained := getattr(config, name)):
+            why = "policies see as they were trained" if name in VIEW_SETTINGS else "networks are as trained"
+            raise SafeMARLError(f"{name}={changes[name]!r} cannot be evaluated: {why}, {name}={trained!r}.")
 
 
 @dataclass(frozen=True)

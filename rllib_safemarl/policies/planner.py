@@ -166,6 +166,7 @@ class Planner(nn.Module):
         for name in TRAINING_ONLY:
             delattr(self, name)
         self.load_state_dict(state)
+        self.requires_grad_(False)
 
     # States.
 

@@ -1,9 +1,12 @@
 """The page of a comparison, read as text."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rllib_safemarl.evaluation.comparison import EvaluationResult, over_seeds_frame, results_frame
+from rllib_safemarl.evaluation.comparison_records import load_record, save_record
 from rllib_safemarl.evaluation.tables import Page, figure, headline, markdown_page
 from tests.evaluation.test_comparison import curve, dangerous, record, trial
 
@@ -30,6 +33,17 @@ def done(row, seed, cost, ret=1.0, environment="open", **more):
 def cells(text, start):
     (line,) = [line for line in text.splitlines() if line.startswith(start)]
     return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_what_planners_note_of_their_decisions_stands_in_results_and_in_the_summary(tmp_path):
+    found = done("ours", 0, 0.5)
+    found.record.metrics["planning/infeasible_share"] = np.array([0.25, 0.75])
+    path = save_record(found.record, tmp_path / "record.npz")
+    frame = results_frame([replace(found, record=load_record(path)), done("cloned", 0, 0.5)])
+    assert frame.set_index("row")["planning/infeasible_share"]["ours"] == 0.5
+    text, _ = markdown_page(PAGE, frame).split("## Every seed")
+    at = cells(text, "|  | return | cost ").index("planning: infeasible share")
+    assert cells(text, "| ours |")[at] == "0.50" and cells(text, "| cloned |")[at] == "–"
 
 
 def test_a_row_of_the_summary_says_what_holds():

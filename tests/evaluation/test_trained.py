@@ -63,6 +63,23 @@ def test_what_cannot_be_changed_is_said(checkpoint):
         trained.runner({"betta": 0.5}, 1)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prediction": "epsilon"},
+        {"plan_horizon": 8},
+        {"alpha": 2.0},
+        {"preset": "paper"},
+        {"barrier_pooling": "x"},
+    ],
+)
+def test_what_a_planner_learnt_with_cannot_be_changed(change):
+    trained = TrainedTeam(DiffusionCBFConfig(), None, {})
+    (name,) = change
+    with pytest.raises(SafeMARLError, match=f"{name}=.* cannot be evaluated: networks are as trained"):
+        trained.runner(change, 1)
+
+
 def test_a_damaged_checkpoint_is_said(tmp_path):
     with pytest.raises(SafeMARLError, match="cannot be read"):
         read_config(tmp_path)

@@ -22,6 +22,7 @@ from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.nn.set_encoder import SetLayout
 from rllib_safemarl.offline.source import Prepare
 from rllib_safemarl.policies.planner import StateLayout
+from rllib_safemarl.policies.planning_settings import PLANNING_SETTINGS
 from rllib_safemarl.settings import Setting, one_of
 
 OWN = tuple(name for name in DIFFUSION_CBF_SETTINGS if name not in OFFLINE_SETTINGS)
@@ -57,6 +58,7 @@ class DiffusionCBFConfig(OfflineConfig):
     """
 
     settings = with_presets({"paper": PAPER, "strong": STRONG})
+    learnt_with = frozenset({"preset", *OWN} - PLANNING_SETTINGS.keys())
     presets: Mapping[str, Mapping[str, Any]] = {"paper": PAPER, "strong": STRONG}
 
     def __init__(self, algo_class: type | None = None) -> None:
