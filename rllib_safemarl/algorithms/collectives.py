@@ -47,6 +47,13 @@ def sum_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
         start += gradient.numel()
 
 
+def sum_tensor(tensor: Tensor) -> Tensor:
+    """A tensor summed over all learners, in place."""
+    if num_learners() > 1:
+        dist.all_reduce(tensor)
+    return tensor
+
+
 def broadcast(tensors: Iterable[Tensor]) -> None:
     """Overwrite tensors in place with those of the first learner."""
     if num_learners() > 1:

@@ -28,7 +28,7 @@ def _columns(algo) -> dict:
     }
 
 
-@pytest.mark.parametrize("name", ["SCAL_MAPPO_L", "HAPPO", "MAPPO_PID"])
+@pytest.mark.parametrize("name", ["SCAL_MAPPO_L", "HAPPO", "MAPPO_PID", "MACPO"])
 def test_restored_run_equals_the_uninterrupted_one_bit_for_bit(name, tmp_path):
     # 30 steps per iteration and 50 per episode: the checkpoint falls into the middle of episodes.
     algo = tiny_config(name).build_algo()

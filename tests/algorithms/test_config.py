@@ -14,6 +14,7 @@ from rllib_safemarl.algorithms import (
     ALGORITHMS,
     HAPPOConfig,
     IPPOConfig,
+    MACPOConfig,
     MAPPOConfig,
     MAPPOLConfig,
     MAPPOPIDConfig,
@@ -24,7 +25,7 @@ from rllib_safemarl.envs.team import Team
 from rllib_safemarl.envs.vector import Kind
 from rllib_safemarl.errors import SafeMARLError
 
-PRESETS = [IPPOConfig, MAPPOConfig, HAPPOConfig, MAPPOLConfig, MAPPOPIDConfig, ScalMAPPOLConfig]
+PRESETS = [IPPOConfig, MAPPOConfig, HAPPOConfig, MAPPOLConfig, MAPPOPIDConfig, MACPOConfig, ScalMAPPOLConfig]
 
 
 def _team(*costs: str) -> Team:
@@ -53,6 +54,7 @@ def test_presets_are_ppo_configs_with_rllibs_grammar(preset):
         (HAPPOConfig, 0, math.inf, True, "all", "none", "team"),
         (MAPPOLConfig, 0, math.inf, True, "all", "lagrangian", "team"),
         (MAPPOPIDConfig, 0, math.inf, True, "all", "pid", "team"),
+        (MACPOConfig, 0, math.inf, True, "all", "cpo", "team"),
         (ScalMAPPOLConfig, 1, 1, True, "neighbourhood", "lagrangian", "team"),
     ],
 )
@@ -150,6 +152,8 @@ def test_wrong_settings_are_refused_in_one_line(call, message):
             lambda c: c.multi_agent(algorithm_config_overrides_per_module={"robot_0": {"gamma": 0.5}}),
             r"_module\['robot_0'\] cannot change 'gamma'; for single policies there are clip_param",
         ),
+        (lambda c: c.training(step="trust_region"), "'trust_region' needs its radius: set target_kl"),
+        (lambda c: c.safety(multiplier="cpo"), "'cpo' is solved in trust-region steps: set step='trust_r"),
         (lambda c: c.safety(cost_limit=None), r"needs a limit: .safety\(cost_limit=…\)"),
         (
             lambda c: c.evaluation(evaluation_config={"explor": False}),

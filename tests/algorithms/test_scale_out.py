@@ -24,7 +24,7 @@ def _learner_weights(algo) -> dict[str, np.ndarray]:
     )
 
 
-@pytest.mark.parametrize("name", ["SCAL_MAPPO_L", "MAPPO", "MAPPO_PID"])
+@pytest.mark.parametrize("name", ["SCAL_MAPPO_L", "MAPPO", "MAPPO_PID", "MACPO"])
 def test_zero_one_and_two_learners_agree_up_to_summation_order(name):
     outcomes = []
     for learners in (0, 1, 2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,17 @@ from rllib_safemarl.algorithms.constrained.learner_metrics import log_constraint
 from rllib_safemarl.algorithms.constrained.learner_state import LearnerState
 from rllib_safemarl.algorithms.constrained.policy_update import (
     PolicyData,
+    StepResult,
     StepSettings,
     clipped_update,
     policy_data,
 )
 from rllib_safemarl.algorithms.constrained.sequence import SequentialFactor
+from rllib_safemarl.algorithms.constrained.trust_region_update import (
+    TrustRegionSettings,
+    step_problem,
+    trust_region_update,
+)
 from rllib_safemarl.envs.team import make_views
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.gradients import clip_gradients, clip_stacked_gradients
@@ -183,17 +190,7 @@ class ConstrainedLearner(LearnerState):
                 continue
             seen = estimates[group.policy].views[:-1] if views is None else group.pick(views[group.kind])
             data = policy_data(self._policies[group.policy], batch, seen, self._device)
-            advantage = self._advantage(group, data, estimates[group.policy])
-            result = clipped_update(
-                self._policies[group.policy],
-                data,
-                advantage * factor.of(group),
-                batch.copy_ids,
-                (self._seed, self._updates, int(g)),
-                self._step_settings(group.policy, batch, len(group.agents)),
-                self.get_optimizer(group.policy),
-                self.clipper(group.policy, clip_gradients),
-            )
+            result = self._step(batch, int(g), data, estimates[group.policy], factor.of(group))
             if not np.isfinite(result.loss) or not np.isfinite(result.kl):
                 raise SafeMARLError(
                     f"policy {group.policy!r} diverged (loss {result.loss}, KL {result.kl}); lower lr or "
@@ -201,6 +198,34 @@ class ConstrainedLearner(LearnerState):
                 )
             factor.record(group, result.log_ratio)
             log_step(self.metrics, group, result)
+
+    def _step(
+        self,
+        batch: ColumnBatch,
+        g: int,
+        data: PolicyData,
+        estimates: GroupEstimates,
+        factor: torch.Tensor | float,
+    ) -> StepResult:
+        """Update the policy of group number ``g``."""
+        group = self.groups[g]
+        policy, advantage = self._policies[group.policy], self._advantage(group, data, estimates) * factor
+        if self.config.step == "trust_region":
+            costs = torch.from_numpy(np.ascontiguousarray(estimates.advantages[1:])).to(self._device)
+            problem = step_problem(group, data, advantage, costs, factor, self.constraints, self._held)
+            if self.config.multiplier != "cpo":
+                problem = replace(problem, costs=problem.costs[:0], excess=problem.excess[:0])
+            return trust_region_update(policy, data, problem, self._trust_region_settings(group.policy))
+        return clipped_update(
+            policy,
+            data,
+            advantage,
+            batch.copy_ids,
+            (self._seed, self._updates, g),
+            self._step_settings(group.policy, batch, len(group.agents)),
+            self.get_optimizer(group.policy),
+            self.clipper(group.policy, clip_gradients),
+        )
 
     def _advantage(self, group: Any, data: PolicyData, estimates: GroupEstimates) -> torch.Tensor:
         """A_λ ``[T * N, G]``, normalised once over all learners' acting rows."""
@@ -216,6 +241,18 @@ class ConstrainedLearner(LearnerState):
         mean = total / max(count, 1.0)
         variance = squares / max(count, 1.0) - mean**2
         return (combined - mean) / max(math.sqrt(max(variance, 0.0)), 1e-8)
+
+    def _trust_region_settings(self, policy: str) -> TrustRegionSettings:
+        config = self.config.get_config_for_module(policy)
+        return TrustRegionSettings(
+            radius=config.target_kl,
+            entropy_coeff=float(self._entropy_schedules[policy].get_current_value()),
+            conjugate_gradient_steps=config.conjugate_gradient_steps,
+            damping=config.damping,
+            line_search_steps=config.line_search_steps,
+            line_search_shrink=config.line_search_shrink,
+            clip=config.clip_param,
+        )
 
     def _step_settings(self, policy: str, batch: ColumnBatch, agents: int) -> StepSettings:
         config = self.config.get_config_for_module(policy)

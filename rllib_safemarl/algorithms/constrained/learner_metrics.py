@@ -72,6 +72,7 @@ def log_step(metrics: MetricsLogger, group: Group, result: StepResult) -> None:
         "policy_loss": result.loss,
         "clip_fraction": result.clip_fraction,
         "epochs": float(result.epochs),
+        **result.details,
     }
     for name, value in values.items():
         metrics.log_value((group.policy, name), float(np.asarray(value)), window=1)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -67,6 +67,7 @@ class StepResult:
         clip_fraction: share of rows whose ratio ended outside 1 ± ε.
         loss: mean surrogate loss of the last pass.
         epochs: passes taken.
+        details: more figures to report, by name.
     """
 
     log_ratio: Tensor
@@ -75,6 +76,7 @@ class StepResult:
     clip_fraction: float
     loss: float = 0.0
     epochs: int = 0
+    details: Mapping[str, float] = field(default_factory=dict)
 
 
 def policy_data(

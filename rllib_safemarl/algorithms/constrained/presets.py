@@ -89,6 +89,18 @@ class MAPPOPIDConfig(ConstrainedConfig):
         self.factor_scope, self.multiplier = "all", "pid"
 
 
+class MACPOConfig(ConstrainedConfig):
+    """MACPO (Gu et al. 2023): constrained policy optimisation, one agent's trust region after another."""
+
+    fixed_radius = True
+
+    def __init__(self, algo_class: type | None = None) -> None:
+        super().__init__(algo_class=algo_class or MACPO)
+        self.policy_hops, self.critic_hops = 0, math.inf
+        self.factor_scope, self.multiplier = "all", "cpo"
+        self.step, self.target_kl = "trust_region", 0.01
+
+
 class ScalMAPPOLConfig(ConstrainedConfig):
     """Scal-MAPPO-L (Zhang et al. 2024): κ-hop policies and critics, in sequence, with multipliers."""
 
@@ -126,6 +138,12 @@ class MAPPOPID(ConstrainedPolicyOptimization):
     config_class = MAPPOPIDConfig
 
 
+class MACPO(ConstrainedPolicyOptimization):
+    """See :class:`MACPOConfig`."""
+
+    config_class = MACPOConfig
+
+
 class ScalMAPPOL(ConstrainedPolicyOptimization):
     """See :class:`ScalMAPPOLConfig`."""
 
@@ -138,6 +156,7 @@ PRESETS: dict[str, type[ConstrainedPolicyOptimization]] = {
     "HAPPO": HAPPO,
     "MAPPO_L": MAPPOL,
     "MAPPO_PID": MAPPOPID,
+    "MACPO": MACPO,
     "SCAL_MAPPO_L": ScalMAPPOL,
 }
 """Name under which Ray knows each algorithm."""
