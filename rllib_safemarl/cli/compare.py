@@ -113,7 +113,7 @@ def _run(suite: Suite, folder: SuiteFolder, work: Work, inputs: Path, flags: Tra
             signal = train(folder, experiments, names, flags)
             if signal is not None:
                 return signal
-        ready = [e for e in work.to_evaluate if not e.trial.run or folder.progress(e.trial.folder).finished]
+        ready = [e for e in work.to_evaluate if all(folder.is_trained(trial) for trial in e.trials)]
         if ready:
             evaluate(folder, ready, inputs, about_now(Path(rllib_safemarl.__file__).parent))
         return None

@@ -38,6 +38,12 @@ ENV_RUNNERS, SAFETY = "env_runners", "safety"
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of environments and actions.")
 @click.option("--out", "-o", type=click.Path(path_type=Path), help="Write the results to a JSON file.")
 @click.option("--env", "-e", metavar="NAME", help="Another environment than the checkpoint's.")
+@click.option(
+    "--shield",
+    metavar="CHECKPOINT",
+    help="Planners, such as DIFFUSION_CBF's, whose barrier corrects what these policies choose; settings of "
+    "acting, such as beta, are then theirs.",
+)
 @click.option("--run", "--algo", "-r", "-a", "run", metavar="NAME", help="Insist on this algorithm.")
 @click.option(
     "--file",
@@ -116,7 +122,9 @@ def _run(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     unit = "timesteps" if options["steps"] else "episodes"
     duration = options["steps"] or options["episodes"] or 10
     if isinstance(config, ColumnarConfig):
-        results = plain(_run_ours(folder, changes, duration, unit))
+        results = plain(_run_ours(folder, changes, duration, unit, options["shield"]))
+    elif options["shield"]:
+        raise SafeMARLError(f"--shield is for policies of this package; {algorithm.__name__} is RLlib's own.")
     else:
         set_evaluation(config, changes, duration, unit)
         results = plain(_run_rllibs(algorithm, config, folder, TrainFlags(log_info=options["log_info"])))
@@ -124,7 +132,9 @@ def _run(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     return results
 
 
-def _run_ours(folder: Path, changes: Mapping[str, Any], duration: int, unit: str) -> dict[str, Any]:
+def _run_ours(
+    folder: Path, changes: Mapping[str, Any], duration: int, unit: str, shield: str | None
+) -> dict[str, Any]:
     """Only the policies act, so that the environment may be one that they never saw."""
     from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
@@ -133,7 +143,8 @@ def _run_ours(folder: Path, changes: Mapping[str, Any], duration: int, unit: str
     from rllib_safemarl.evaluation.rollouts import evaluate_runner
     from rllib_safemarl.evaluation.trained import TrainedTeam
 
-    runner = TrainedTeam.read(folder).runner(changes, duration, unit)
+    planners = newest_checkpoint(shield) if shield else None
+    runner = TrainedTeam.read(folder).runner(changes, duration, unit, planners)
     try:
         safety = {}
         if unit == "episodes":

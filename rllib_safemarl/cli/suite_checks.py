@@ -48,8 +48,9 @@ def check_evaluations(
 def _check(
     evaluation: SuiteEvaluation, experiments: Mapping[str, Experiment], inputs: Path, is_local: bool
 ) -> None:
+    from rllib_safemarl.algorithms.diffusion_cbf.config import DiffusionCBFConfig
     from rllib_safemarl.evaluation.controllers import named_controller
-    from rllib_safemarl.evaluation.trained import set_evaluation
+    from rllib_safemarl.evaluation.trained import set_evaluation, shield_settings
     from rllib_safemarl.rollout.runner import ColumnarEnvRunner
 
     trial = evaluation.trial
@@ -74,7 +75,14 @@ def _check(
         trained = _team(trial.env, trial.config.get("env_config") or {}, config)
         here = _team(evaluation.env, evaluation.env_config, config)
         unseen_team(here, trained, config.policy_radius, config.max_neighbours)
-    set_evaluation(config, evaluation.changes, 1, "episodes")
+    changes = evaluation.changes
+    if evaluation.shield is not None:
+        shield = algorithm_class(str(evaluation.shield.run)).get_default_config()
+        if not isinstance(shield, DiffusionCBFConfig):
+            raise SafeMARLError(f"the shield {evaluation.shield.row!r} must plan, as DIFFUSION_CBF does.")
+        theirs, changes = shield_settings(changes)
+        shield.update_from_dict(theirs)
+    set_evaluation(config, changes, 1, "episodes")
     config.get_evaluation_config_object().validate()
 
 

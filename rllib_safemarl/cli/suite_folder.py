@@ -72,6 +72,10 @@ class SuiteFolder:
             return progress
         return Progress(problem=progress.problem, failed=progress.failed)
 
+    def is_trained(self, trial: SuiteTrial) -> bool:
+        """Whether a trial needs no more training, or never needed any."""
+        return trial.run is None or self.progress(trial.folder).finished
+
     def note(self, folder: str, **changes: Any) -> None:
         """Note how far a trial has come."""
         path = self.trials / folder
@@ -160,9 +164,8 @@ class Work:
 def find_work(folder: SuiteFolder, evaluations: Sequence[SuiteEvaluation]) -> Work:
     """See what the folder lacks."""
     to_evaluate = [evaluation for evaluation in evaluations if folder.record(evaluation) is None]
-    trained = {e.trial.folder: e.trial for e in to_evaluate if e.trial.run is not None}
-    to_train = [trial for name, trial in trained.items() if not folder.progress(name).finished]
-    return Work(to_train, to_evaluate)
+    needed = {trial.folder: trial for e in to_evaluate for trial in e.trials}
+    return Work([trial for trial in needed.values() if not folder.is_trained(trial)], to_evaluate)
 
 
 def write_text(text: str, path: Path) -> Path:

@@ -143,7 +143,10 @@ def evaluate(
 
     task = ray.remote(num_cpus=1, max_retries=0)(run_evaluation)
     noted = {**about, "asked": folder.episodes}
-    running = {task.remote(e, source(e.trial), folder.episodes, noted): e for e in evaluations}
+    running = {
+        task.remote(e, source(e.trial), e.shield and source(e.shield), folder.episodes, noted): e
+        for e in evaluations
+    }
     count = f"{len(evaluations)} evaluation{'' if len(evaluations) == 1 else 's'}"
     say(f"{count}, {folder.episodes} episodes each")
     while running:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
 from rllib_safemarl.envs.futures import Futures
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -123,6 +126,14 @@ class Step:
     infos: Sequence[Mapping[Any, Mapping[str, Any]]] | None = None
 
 
+class Dynamics(Protocol):
+    """One step of the environment as one agent sees it, differentiable in its action."""
+
+    def __call__(self, views: Tensor, actions: Tensor) -> Tensor:
+        """Views ``[..., V]`` after actions ``[..., D]`` in [-1, 1], which stand for their bounds."""
+        ...
+
+
 class VectorEnv(abc.ABC):
     """N copies of one multi-agent environment.
 
@@ -181,6 +192,14 @@ class VectorEnv(abc.ABC):
 
     def render(self, copy: int = 0) -> NDArray[np.uint8] | None:
         """An RGB picture ``[H, W, 3]`` of one copy, or ``None``."""
+        return None
+
+    def dynamics(self, kind: str) -> Dynamics | None:
+        """What an agent of a kind sees a step later if the others go on as they do; ``None`` if not offered.
+
+        Args:
+            kind: name of the agent's kind.
+        """
         return None
 
     def position_features(self, kind: str) -> tuple[int, ...]:

@@ -15,7 +15,11 @@ MOST_COPIES = 32
 
 
 def run_evaluation(
-    evaluation: SuiteEvaluation, source: str | None, num_episodes: int, about: Mapping[str, Any]
+    evaluation: SuiteEvaluation,
+    source: str | None,
+    shield: str | None,
+    num_episodes: int,
+    about: Mapping[str, Any],
 ) -> EvaluationRecord:
     """Run deterministic episodes on seeds that were not trained on.
 
@@ -23,6 +27,7 @@ def run_evaluation(
         evaluation: what is evaluated.
         source: folder of the last checkpoint, or the dataset, all of whose episodes count; None for a
             controller.
+        shield: folder of the last checkpoint of its shield, if it has one.
         num_episodes: E.
         about: what to note in the record.
     """
@@ -33,12 +38,16 @@ def run_evaluation(
         episodes = _run_controller(evaluation, trial.controller, num_episodes)
     else:
         assert source is not None
-        run = _read_dataset if trial.data else _run_checkpoint
-        episodes = run(evaluation, source, num_episodes)
+        if trial.data:
+            episodes = _read_dataset(evaluation, source)
+        else:
+            episodes = _run_checkpoint(evaluation, source, shield, num_episodes)
     return make_record(episodes, trial.limit, about)
 
 
-def _run_checkpoint(evaluation: SuiteEvaluation, checkpoint: str, num_episodes: int) -> Any:
+def _run_checkpoint(
+    evaluation: SuiteEvaluation, checkpoint: str, shield: str | None, num_episodes: int
+) -> Any:
     from rllib_safemarl.evaluation.rollouts import evaluate_runner
     from rllib_safemarl.evaluation.trained import TrainedTeam
 
@@ -49,14 +58,14 @@ def _run_checkpoint(evaluation: SuiteEvaluation, checkpoint: str, num_episodes: 
         "env_config": dict(evaluation.env_config),
         "seed": evaluation.trial.evaluation_seed,
     }
-    runner = TrainedTeam.read(Path(checkpoint)).runner(changes, num_episodes)
+    runner = TrainedTeam.read(Path(checkpoint)).runner(changes, num_episodes, shield=shield)
     try:
         return evaluate_runner(runner, num_episodes, bool(changes["explore"]))
     finally:
         runner.stop()
 
 
-def _read_dataset(evaluation: SuiteEvaluation, path: str, num_episodes: int) -> Any:
+def _read_dataset(evaluation: SuiteEvaluation, path: str) -> Any:
     from rllib_safemarl.evaluation.dataset_episodes import dataset_episodes
 
     env = _make_env(evaluation, 1)

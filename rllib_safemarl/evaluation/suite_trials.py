@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rllib_safemarl.errors import SafeMARLError, nearest_name
 from rllib_safemarl.evaluation.suite_parts import ENVIRONMENT_KEYS, mapping, merged
 
 _DIGITS = 10
+SHIELD = "shield"
+"""Key of a variant that names the row whose planners correct what the policies choose."""
 EVALUATION_SEED = 1_000_000
 """Added to a trial's seed: episodes of the evaluation are none of the training."""
 
@@ -86,6 +89,7 @@ class SuiteEvaluation:
         env_config: its settings.
         variant: name of the variant; empty for none.
         changes: config keys that only hold in this evaluation.
+        shield: trial of planners that correct what this one's policies choose; None for none.
     """
 
     trial: SuiteTrial
@@ -94,6 +98,12 @@ class SuiteEvaluation:
     env_config: Mapping[str, Any] = field(default_factory=dict)
     variant: str = ""
     changes: Mapping[str, Any] = field(default_factory=dict)
+    shield: SuiteTrial | None = None
+
+    @property
+    def trials(self) -> tuple[SuiteTrial, ...]:
+        """Every trial that must be trained before."""
+        return (self.trial,) if self.shield is None else (self.trial, self.shield)
 
     @property
     def is_own(self) -> bool:
@@ -111,6 +121,8 @@ class SuiteEvaluation:
         if self.is_own:
             return "evaluation.npz"
         content = {"env": self.env, "config": self.env_config, "changes": self.changes}
+        if self.shield is not None:
+            content["shield"] = self.shield.digest
         return f"evaluation-{_words(f'{self.environment}-{self.variant}')}-{_digest(content)}.npz"
 
 
@@ -119,8 +131,20 @@ def evaluations_of(
     unseen: Mapping[str, Any],
     variants: Mapping[str, Mapping[str, Any]],
     several: bool,
+    trials: Sequence[SuiteTrial] = (),
 ) -> Iterator[SuiteEvaluation]:
-    """A trial's evaluations: where it was trained and elsewhere, as it is and in variants."""
+    """A trial's evaluations: where it was trained and elsewhere, as it is and in variants.
+
+    Args:
+        trial: the trial.
+        unseen: name → environment that it was not trained in.
+        variants: name → changes, among which ``shield`` names a row.
+        several: whether the suite trains in several environments.
+        trials: all of the suite, for shields.
+
+    Raises:
+        SafeMARLError: an environment does not fit, or a shield names no row that is trained.
+    """
     config = dict(trial.config.get("env_config") or {})
     places = {trial.environment: (trial.env, config)}
     for name, spec in unseen.items() if trial.data is None else ():
@@ -133,7 +157,21 @@ def evaluations_of(
         places[label] = (str(spec.get("env", trial.env)), merged(own, settings))
     for environment, (env, env_config) in places.items():
         for variant, changes in {"": {}, **variants}.items():
-            yield SuiteEvaluation(trial, environment, env, env_config, variant, changes)
+            kept = {name: value for name, value in changes.items() if name != SHIELD}
+            shield = _shield_of(trial, variant, changes[SHIELD], trials) if SHIELD in changes else None
+            yield SuiteEvaluation(trial, environment, env, env_config, variant, kept, shield)
+
+
+def _shield_of(trial: SuiteTrial, variant: str, row: Any, trials: Sequence[SuiteTrial]) -> SuiteTrial:
+    """The trial of a row with the environment and the seed of another trial."""
+    rows = {other.row: other for other in trials if other.run is not None}
+    if row not in rows:
+        raise SafeMARLError(
+            f"variant {variant!r} of row {trial.row!r}: its shield {row!r} is no row that is "
+            f"trained.{nearest_name(str(row), rows)}"
+        )
+    found = (t for t in trials if (t.row, t.environment, t.seed) == (row, trial.environment, trial.seed))
+    return next(found)
 
 
 def trial_names(trials: tuple[SuiteTrial, ...]) -> dict[str, str]:

@@ -126,10 +126,11 @@ def read_suite(
     seeds = read_seeds(limits.get("seeds", document.get("seeds", 1)), where)
     maker = _TrialMaker(where, base, limits, environments, seeds)
     variants = read_all_variants(document.get("variants"), rows, limits.get("variants"), where)
+    trials, several = (*maker.of_rows(rows), *maker.of_controllers(controllers)), len(environments) > 1
     evaluations = [
         evaluation
-        for trial in (*maker.of_rows(rows), *maker.of_controllers(controllers))
-        for evaluation in evaluations_of(trial, unseen, variants.get(trial.row, {}), len(environments) > 1)
+        for trial in trials
+        for evaluation in evaluations_of(trial, unseen, variants.get(trial.row, {}), several, trials)
     ]
     episodes = limits.get("evaluation_episodes", document.get("evaluation_episodes", EPISODES))
     return Suite(
@@ -141,7 +142,7 @@ def read_suite(
         unseen=tuple(unseen),
         seeds=seeds,
         episodes=positive(episodes, f"evaluation_episodes of {where}"),
-        trials=tuple(evaluation.trial for evaluation in evaluations if evaluation.is_own),
+        trials=trials,
         evaluations=tuple(evaluations),
     )
 

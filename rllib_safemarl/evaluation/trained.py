@@ -17,6 +17,9 @@ from rllib_safemarl.algorithms.checkpoint_version import check_version
 from rllib_safemarl.algorithms.columnar_config import ColumnarConfig
 from rllib_safemarl.envs.team import TEAM, Team
 from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.policies.files import load_policy
+from rllib_safemarl.policies.kinds import Policy
+from rllib_safemarl.policies.planning_settings import PLANNING_SETTINGS
 from rllib_safemarl.rollout.trained_runner import TrainedEnvRunner
 
 CLASS_FILE = "class_and_ctor_args.pkl"
@@ -82,6 +85,12 @@ def _refuse_what_is_learnt(config: ColumnarConfig, changes: Mapping[str, Any]) -
             raise SafeMARLError(f"{name}={changes[name]!r} cannot be evaluated: {why}, {name}={trained!r}.")
 
 
+def shield_settings(changes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Changes that are settings of a shield's planners, and the others."""
+    theirs = {name: value for name, value in changes.items() if name in PLANNING_SETTINGS}
+    return theirs, {name: value for name, value in changes.items() if name not in theirs}
+
+
 @dataclass(frozen=True)
 class TrainedTeam:
     """Policies as they were trained.
@@ -116,7 +125,13 @@ class TrainedTeam:
                 f"{type(error).__name__}: {error}"
             ) from error
 
-    def runner(self, changes: Mapping[str, Any], duration: int, unit: str = "episodes") -> TrainedEnvRunner:
+    def runner(
+        self,
+        changes: Mapping[str, Any],
+        duration: int,
+        unit: str = "episodes",
+        shield: str | Path | None = None,
+    ) -> TrainedEnvRunner:
         """An env runner in which the policies act, in their environment or in one they never saw.
 
         Args:
@@ -124,17 +139,26 @@ class TrainedTeam:
                 policies act, but not what they see.
             duration: of the evaluation.
             unit: ``episodes`` or ``timesteps``.
+            shield: checkpoint or policy folder of planners that correct what these policies choose; settings
+                of acting among ``changes`` are then the planners'.
 
         Raises:
-            SafeMARLError: a change or the environment does not fit the policies; one line.
+            SafeMARLError: a change or the environment does not fit the policies, or the shield does not;
+                one line.
         """
+        planners: Mapping[str, Policy] = {}
+        if shield is not None:
+            theirs, changes = shield_settings(changes)
+            planners = load_policy(shield, settings=theirs).policies
         config = self.config.copy(copy_frozen=False)
         set_evaluation(config, changes, duration, unit)
         config = config.get_evaluation_config_object()
         config.validate()
         config.freeze()
         _, creator = Algorithm._get_env_id_and_creator(config.env, config)
-        runner = TrainedEnvRunner(trained=self.team, config=config, env_creator=creator, worker_index=0)
+        runner = TrainedEnvRunner(
+            trained=self.team, shield=planners, config=config, env_creator=creator, worker_index=0
+        )
         try:
             runner.set_state({COMPONENT_RL_MODULE: dict(self.weights)})
         except RuntimeError as error:

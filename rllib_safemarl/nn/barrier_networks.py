@@ -42,7 +42,7 @@ class BarrierNetwork(nn.Module):
         super().__init__()
         self.layout = layout
         seen = torch.ones(layout.own_size + layout.slot_size)
-        for feature in ignored:
+        for feature in map(int, ignored):
             seen[feature] = 0.0
             seen[layout.own_size + feature :][:1] = 0.0
         self.register_buffer("seen", seen, persistent=False)

@@ -6,13 +6,14 @@ import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from rllib_safemarl.envs.team import Group
+from rllib_safemarl.envs.vector import VectorEnv
 from rllib_safemarl.functional.actions import ActionTransform
 from rllib_safemarl.functional.distributions import ActionDistribution
 from rllib_safemarl.nn.mlp import PolicyMLP, PolicyStack
@@ -46,6 +47,24 @@ class Choice(NamedTuple):
     flags: Mapping[str, torch.Tensor] = MappingProxyType({})
 
 
+class Corrector(Protocol):
+    """Changes what an actor chose.
+
+    Attributes:
+        flags: names of what it notes of every decision.
+    """
+
+    flags: tuple[str, ...]
+
+    def meet(self, env: VectorEnv, kind: str) -> None:
+        """Take from the environment acted in what it offers to a kind."""
+        ...
+
+    def __call__(self, views: torch.Tensor, choice: Choice) -> Choice:
+        """The choice for views ``[P, B, V]``, corrected."""
+        ...
+
+
 class Actor(abc.ABC):
     """Acts for P policies whose groups are of one kind and one size.
 
@@ -57,6 +76,7 @@ class Actor(abc.ABC):
     """
 
     flags: tuple[str, ...] = ()
+    _shield: Corrector | None = None
 
     def __init__(self, groups: Sequence[Group], normalize_actions: bool, clip_actions: bool) -> None:
         self.groups = tuple(groups)
@@ -68,6 +88,15 @@ class Actor(abc.ABC):
     @abc.abstractmethod
     def choose(self, views: torch.Tensor, explore: bool, generator: torch.Generator) -> Choice:
         """What to do for views ``[P, B, V]``."""
+
+    def put_behind(self, shield: Corrector) -> None:
+        """Have a shield correct all choices from now on."""
+        self._shield, self.flags = shield, (*self.flags, *shield.flags)
+
+    def meet(self, env: VectorEnv) -> None:
+        """Take from the environment acted in what it offers."""
+        if self._shield is not None:
+            self._shield.meet(env, self.kind)
 
     def begin(self) -> None:  # noqa: B027 - most actors remember nothing
         """New episodes begin in all copies: act as if nothing had been before."""
@@ -87,7 +116,11 @@ class Actor(abc.ABC):
         else:
             rows = mine[:, self.rows].reshape(copies, policies, agents, -1).swapaxes(0, 1)
         flat = np.ascontiguousarray(rows).reshape(policies, copies * agents, -1)
-        actions, inputs, log_prob, flags = self.choose(torch.from_numpy(flat), explore, generator)
+        seen = torch.from_numpy(flat)
+        choice = self.choose(seen, explore, generator)
+        if self._shield is not None:
+            choice = self._shield(seen, choice)
+        actions, inputs, log_prob, flags = choice
         lead = (policies, copies, agents)
         chosen = actions.numpy().reshape(*lead, *actions.shape[2:])
         return Acted(

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rllib_safemarl.envs.vector import Dynamics
 from rllib_safemarl.errors import SafeMARLError, nearest_name
 from rllib_safemarl.functional.barrier import choose_plan
 from rllib_safemarl.functional.barrier_projection import Projection, project_actions, project_choices
@@ -31,6 +32,9 @@ SAME_MOMENT = 0.5
 GUIDE_BOUND = 1.0
 """Largest change of a plan by gradient guidance in one denoising step, in normalised units."""
 
+PROJECTION_TOLERANCE = 1e-4
+"""Of the condition, in units of h: solutions lie on its edge, and rounding would put half of them beyond."""
+
 
 class PlanningPolicy:
     """Acts by planning.
@@ -43,10 +47,12 @@ class PlanningPolicy:
 
     Attributes:
         decision: the last one, or ``None``.
+        dynamics: the environment's own step, where it offers one; privileged.
     """
 
     def __init__(self, planner: Planner) -> None:
         self.planner = planner
+        self.dynamics: Dynamics | None = None
         self.decision: Decision | None = None
         self._noise: Tensor | None = None
         self._generator = torch.Generator()
@@ -81,6 +87,26 @@ class PlanningPolicy:
     def act(self, views: Tensor) -> Tensor:
         """Actions ``[B, D]`` in [-1, 1] per dimension, or choices, for raw views ``[B, V]``."""
         return self.decide(views).actions
+
+    def shielded(self, views: Tensor, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Actions ``[B, D]`` of another policy, projected as its own would be; flags ``[B]``."""
+        with torch.inference_mode(False), torch.no_grad():
+            planner = self.planner
+            if (width := planner.layout.width) != views.shape[-1]:
+                raise SafeMARLError(
+                    f"the shield's planners see {width} numbers, and these policies {views.shape[-1]}: kappa "
+                    "and max_neighbours must be the same."
+                )
+            x, mask = planner.state(views.clone())
+            h, offset = planner.barrier(x, mask), planner.offset
+            wanted = actions.clone().clamp(-1.0, 1.0)
+            projection = self.project(x, mask, wanted, x[:, : planner.layout.sets.own_size], h, offset)
+            flags = {
+                "accepted": h >= offset,
+                "projected": projection.changed,
+                "unsatisfied": ~projection.satisfied,
+            }
+            return projection.actions, flags
 
     def decide(self, views: Tensor) -> Decision:
         """Plan and choose for raw views ``[B, V]``."""
@@ -223,7 +249,7 @@ class PlanningPolicy:
     def project(
         self, x: Tensor, mask: Tensor, action: Tensor, ahead: Tensor, h: Tensor, offset: float
     ) -> Projection:
-        """The nearest action whose next moment, by the learnt model, keeps the barrier condition.
+        """The nearest action whose next moment, by ``projection_model``, keeps the barrier condition.
 
         Args:
             x: ``[B, V]`` states.
@@ -239,14 +265,29 @@ class PlanningPolicy:
             count = actions.shape[1]
             states = x[:, None].expand(-1, count, -1)
             masks = mask[:, None].expand(-1, count, -1)
-            reached = planner.barrier(planner.model(states, actions, masks), masks)
+            reached = planner.barrier(self._next(states, actions, masks), masks)
             return reached - offset - (1.0 - rate) * (h - offset)[:, None]
 
         if planner.action.choices:
             return self._project_choices(x, action, ahead, kept)
         size = action.shape[-1]
         low, high = action.new_full((size,), -1.0), action.new_full((size,), 1.0)
-        return project_actions(action, kept, low, high, _candidates(size, action))
+        return project_actions(
+            action, kept, low, high, _candidates(size, action), tolerance=PROJECTION_TOLERANCE
+        )
+
+    def _next(self, states: Tensor, actions: Tensor, masks: Tensor) -> Tensor:
+        """Normalised states ``[B, N, V]`` after one step by encoded actions ``[B, N, D]``."""
+        planner = self.planner
+        if planner.settings["projection_model"] == "learnt":
+            return planner.model(states, actions, masks)
+        if self.dynamics is None:
+            raise SafeMARLError(
+                "projection_model=true needs an environment that offers its own dynamics, as "
+                "safemarl/crossing does; this one does not: use projection_model=learnt."
+            )
+        ahead = self.dynamics(states * planner.deviation + planner.mean, actions)
+        return planner.zeroed((ahead - planner.mean) / planner.deviation, masks)
 
     def _project_choices(
         self, x: Tensor, action: Tensor, ahead: Tensor, kept: Callable[[Tensor], Tensor]

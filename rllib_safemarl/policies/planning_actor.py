@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from rllib_safemarl.envs.team import Group
+from rllib_safemarl.envs.vector import VectorEnv
 from rllib_safemarl.policies.actor import Actor, Choice
 from rllib_safemarl.policies.decisions import FLAGS
 from rllib_safemarl.policies.planning import PlanningPolicy
@@ -52,6 +53,10 @@ class PlanningActor(Actor):
     ) -> None:
         super().__init__([group], normalize_actions, clip_actions)
         self.policy = policy
+
+    def meet(self, env: VectorEnv) -> None:
+        """Know the environment's own dynamics, which ``projection_model`` may ask for."""
+        self.policy.dynamics = env.dynamics(self.kind)
 
     def begin(self) -> None:
         """Forget the last plans."""

@@ -63,5 +63,11 @@ PLANNING_SETTINGS: dict[str, Setting] = {
         1.0, "quantile", "of the data's returns, asked for within reach; null asks for none", **SHARE_OR_NULL
     ),
     "filter_plans": Setting(True, "-", "prefer plans that keep the barrier condition", **FLAG),
-    "projection": Setting(True, "-", "project the action on the condition of one learnt step", **FLAG),
+    "projection": Setting(True, "-", "project the action on the condition of one step ahead", **FLAG),
+    "projection_model": Setting(
+        "learnt",
+        "-",
+        "of that step: learnt from data, or the environment's own, which is privileged and few offer",
+        **one_of("learnt", "true"),
+    ),
 }

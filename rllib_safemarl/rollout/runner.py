@@ -18,6 +18,7 @@ from ray.rllib.utils.metrics import SAMPLE_TIMER, WEIGHTS_SEQ_NO
 from rllib_safemarl.envs.team import TEAM, Team, describe_team, make_groups, make_views
 from rllib_safemarl.envs.vector import VectorEnv
 from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.policies.actor import Actor
 from rllib_safemarl.rollout.actor import make_actors
 from rllib_safemarl.rollout.collector import Collector, EnvironmentFailedError, Episode
 from rllib_safemarl.rollout.columns import ColumnBatch
@@ -98,9 +99,7 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
         self.groups = make_groups(team, self._views, self.config.has_own_modules)
         spec = self.config.get_multi_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
         self.module = spec.build()
-        self._actors = make_actors(
-            self.groups, self.module, self.config.normalize_actions, self.config.clip_actions
-        )
+        self._actors = self.make_actors()
         # Several runners together make up the window; an evaluation averages over all it ran.
         episodes = (
             self.config.evaluation_duration
@@ -113,6 +112,11 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
         )
         self._connect()
 
+    def make_actors(self) -> list[Actor]:
+        """The acting side of all policies."""
+        assert self.module is not None
+        return make_actors(self.groups, self.module, self.config.normalize_actions, self.config.clip_actions)
+
     def _connect(self) -> None:
         """Join environment and modules: a collector without episodes, and the hooks that watch it."""
         assert self.team is not None
@@ -122,6 +126,8 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
             {"env_runner": self, "metrics_logger": self.metrics, "env": self.env, "rl_module": self.module},
         )
         if self.env is not None:
+            for actor in self._actors:
+                actor.meet(self.env)
             first_copy = max(0, self.worker_index - 1) * self.env.num_copies
             self._collector = Collector(self.env, self._views, first_copy, self.config.in_evaluation)
 

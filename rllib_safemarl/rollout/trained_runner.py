@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from rllib_safemarl.envs.team import Team
 from rllib_safemarl.envs.unseen import unseen_team
 from rllib_safemarl.envs.vector import Observation
 from rllib_safemarl.policies.actor import Actor, joint_actions
+from rllib_safemarl.policies.kinds import Policy
+from rllib_safemarl.policies.shield import put_behind
 from rllib_safemarl.rollout.runner import ColumnarEnvRunner
 
 
@@ -21,12 +23,21 @@ class TrainedEnvRunner(ColumnarEnvRunner):
 
     Args:
         trained: the team that the policies were trained as.
+        shield: policies of planners that correct what the trained ones choose; none where empty.
         options: of a :class:`ColumnarEnvRunner`.
     """
 
-    def __init__(self, *, trained: Team, **options: Any) -> None:
+    def __init__(self, *, trained: Team, shield: Mapping[str, Policy] | None = None, **options: Any) -> None:
         self._trained = trained
+        self._shield = shield or {}
         super().__init__(**options)
+
+    def make_actors(self) -> list[Actor]:
+        """The acting side of all policies, behind the shield."""
+        actors = super().make_actors()
+        if self._shield:
+            put_behind(actors, self._shield)
+        return actors
 
     @property
     def actors(self) -> Sequence[Actor]:

@@ -156,6 +156,23 @@ def test_a_budget_may_leave_out_variants_and_unseen_environments():
         suite("wrong", **changes)
 
 
+def test_a_shield_is_the_trial_of_its_row_with_the_same_environment_and_seed():
+    read = suite(
+        rows={"ours": {"variants": {"shielded": {"shield": "theirs", "beta": 0.8}}}, "theirs": {"run": "X"}},
+        environments={"a": {}, "b": {"env_config": {"n_agents": 8}}},
+        seeds=2,
+    )
+    shielded = [e for e in read.evaluations if e.shield is not None]
+    assert [(e.row, e.environment, e.trial.seed) for e in shielded] == [
+        ("ours, shielded", place, seed) for place in ("a", "b") for seed in (0, 1)
+    ]
+    for e in shielded:
+        assert (e.shield.row, e.shield.environment, e.shield.seed) == ("theirs", e.environment, e.trial.seed)
+        assert e.changes == {"beta": 0.8} and e.trials == (e.trial, e.shield)
+    again = suite(rows={"ours": {"variants": {"shielded": {"beta": 0.8}}}}).evaluations[1]
+    assert again.file != shielded[0].file, "another shield is another result"
+
+
 def test_a_tuned_config_is_a_base():
     read = read_suite(
         "demo",
@@ -203,6 +220,10 @@ def test_merging_copies():
         (
             {"variants": {"v": {"env_config": {}}}},
             "variant 'v' of row 'ours' of suite 'demo' sets env_config",
+        ),
+        (
+            {"rows": {"ours": {"variants": {"v": {"shield": "our"}}}}},
+            "variant 'v' of row 'ours': its shield 'our' is no row that is trained. Did you mean 'ours'?",
         ),
         ({"rows": {"x": {"data": 3}}}, "row 'x' of suite 'demo': data must be the path of a dataset"),
         ({"rows": {"x": {"data": "d.h5", "run": "MABC"}}}, "row 'x' of suite 'demo' has no key 'run'"),

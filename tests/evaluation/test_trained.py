@@ -13,6 +13,7 @@ from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.evaluation.rollouts import evaluate_runner
 from rllib_safemarl.evaluation.trained import TrainedTeam, read_config
 from tests.algorithms.helpers import tiny_config
+from tests.policies.planners import trained_team, write
 
 CHANGES = {"explore": False, "seed": 5, "num_envs_per_env_runner": 4}
 
@@ -110,3 +111,18 @@ def test_how_a_planner_acts_can_be_changed_after_training():
     accepted = episodes[0].flags["planning/accepted"].sum()
     assert noted["planning/accepted_share"] == pytest.approx(accepted / episodes[0].agent_steps.sum())
     runner.stop()
+
+
+def test_a_planners_barrier_corrects_another_policys_actions(checkpoint, tmp_path):
+    planners, module = trained_team("DIFFUSION_CBF", max_neighbours=2)
+    path = write(planners, module, tmp_path / "planners")
+    trained = TrainedTeam.read(checkpoint[0])
+    runner = trained.runner({**CHANGES, "beta": 0.25}, 4, shield=path)
+    (policy,) = runner.actors[0]._shield.policies
+    assert policy.planner.settings["beta"] == 0.25
+    episodes, _ = runner.run_episodes(4, explore=False)
+    assert set(episodes[0].flags) == {"planning/accepted", "planning/projected", "planning/unsatisfied"}
+    assert sum(episode.flags["planning/projected"].sum() for episode in episodes) > 0
+    runner.stop()
+    with pytest.raises(SafeMARLError, match="no setting 'betta'"):
+        trained.runner({**CHANGES, "betta": 0.25}, 4, shield=path)

@@ -9,6 +9,9 @@ from rllib_safemarl.algorithms.offline.config import team_spaces
 from rllib_safemarl.envs.crossing import CrossingVectorEnv
 from rllib_safemarl.envs.team import describe_team
 from rllib_safemarl.evaluation.trained import TrainedTeam
+from rllib_safemarl.policies import TeamPolicy, save_policy
+from rllib_safemarl.policies.team_policy import PolicySettings
+from rllib_safemarl.rollout.actor import portable_policies
 
 COPIES = 3
 
@@ -44,3 +47,13 @@ def trained_team(name, **changes):
         planner.rate.fill_(0.1)
         planner.scores[0, :3] = torch.tensor([-0.2, 0.0, 0.1])
     return TrainedTeam(config, team, module.get_state()), module
+
+
+def write(trained, module, path):
+    """Their policy file."""
+    runner = trained.runner({"explore": False}, 1)
+    policy = TeamPolicy(
+        trained.team, portable_policies(runner.groups, module), PolicySettings(1.0, 2, True, False)
+    )
+    runner.stop()
+    return save_policy(policy, path)

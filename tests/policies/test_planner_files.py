@@ -13,19 +13,8 @@ import numpy as np
 import pytest
 
 from rllib_safemarl.errors import SafeMARLError
-from rllib_safemarl.policies import TeamPolicy, load_policy, save_policy
-from rllib_safemarl.policies.team_policy import PolicySettings
-from rllib_safemarl.rollout.actor import portable_policies
-from tests.policies.planners import COPIES, trained_team
-
-
-def write(trained, module, path):
-    runner = trained.runner({"explore": False}, 1)
-    policy = TeamPolicy(
-        trained.team, portable_policies(runner.groups, module), PolicySettings(1.0, 2, True, False)
-    )
-    runner.stop()
-    return save_policy(policy, path)
+from rllib_safemarl.policies import load_policy
+from tests.policies.planners import COPIES, trained_team, write
 
 
 def evaluated(trained, changes):

@@ -18,7 +18,7 @@ from rllib_safemarl.envs.crossing.neighbour_search import NearPairs, NeighbourSe
 from rllib_safemarl.envs.crossing.walls import stop_at_walls
 from rllib_safemarl.envs.futures import Futures
 from rllib_safemarl.envs.random import hashed_uniform
-from rllib_safemarl.envs.vector import AgentGraph, Ending, Kind, Observation, Step, VectorEnv
+from rllib_safemarl.envs.vector import AgentGraph, Dynamics, Ending, Kind, Observation, Step, VectorEnv
 from rllib_safemarl.functional.neighbourhoods import hop_distances
 
 KIND = "robot"
@@ -238,6 +238,12 @@ class CrossingVectorEnv(VectorEnv):
         for name in _STATE:
             setattr(self, name, np.array(state[name]))
         self._seed = int(state["_seed"])
+
+    def dynamics(self, kind: str) -> Dynamics:
+        """A step without walls, in which neighbours keep their velocities."""
+        from rllib_safemarl.envs.crossing.dynamics import CrossingDynamics
+
+        return CrossingDynamics(self.config)
 
     def position_features(self, kind: str) -> tuple[int, ...]:
         """The place relative to the point that a robot's path leads through."""
