@@ -101,10 +101,10 @@ class DiffusionCBFConfig(OfflineConfig):
 
     def preparation(self, split: str | None = None) -> Prepare:
         """Takes a split, ``data_split`` unless named, and labels moments as safe, dangerous or neither."""
-        horizon, name = self.danger_horizon, split or self.data_split
+        horizon, source, name = self.danger_horizon, self.danger_from, split or self.data_split
 
         def labelled(dataset: Dataset) -> Dataset:
-            return label(take_split(dataset, name), horizon)
+            return label(take_split(dataset, name), horizon, source)
 
         return labelled
 

@@ -21,13 +21,17 @@ LABELS = (INITIAL, DANGER, NEXT_DANGER, PRE_DANGER, LEAST_MARGIN, ROW)
 """Row columns ``[R, A]`` that :func:`label` adds, the row's own number among them."""
 
 
-def moment_margins(dataset: Dataset) -> NDArray[np.float32]:
+DANGER_SOURCES = ("margins", "costs")
+"""What can tell that an agent is in danger."""
+
+
+def moment_margins(dataset: Dataset, source: str = "margins") -> NDArray[np.float32]:
     """The margin in every moment ``[R + E, A]``, see :meth:`Dataset.points`.
 
-    That of an episode's first moment was not recorded, and is taken to be that of the second. Where the
-    dataset has no margins, it is the cost below which there is no danger, less the cost.
+    That of an episode's first moment was not recorded, and is taken to be that of the second. From costs, or
+    where the dataset has no margins, it is the cost below which there is no danger, less the cost.
     """
-    if "margins" in dataset:
+    if source == "margins" and "margins" in dataset:
         after = dataset["margins"]
     elif dataset.schema.cost_names:
         after = dataset.schema.danger_cost - dataset["costs"].sum(-1)
@@ -44,11 +48,11 @@ def moment_margins(dataset: Dataset) -> NDArray[np.float32]:
     return margins
 
 
-def moment_sets(dataset: Dataset, horizon: int) -> BarrierSets:
+def moment_sets(dataset: Dataset, horizon: int, source: str = "margins") -> BarrierSets:
     """Membership of every moment and agent, ``[R + E, A]``."""
     last = dataset.offsets[1:] - 1
     terminated = np.asarray(dataset["terminals"][last].all(1))
-    return barrier_sets(moment_margins(dataset), dataset.point_offsets, terminated, horizon)
+    return barrier_sets(moment_margins(dataset, source), dataset.point_offsets, terminated, horizon)
 
 
 def take_split(dataset: Dataset, name: str) -> Dataset:
@@ -63,9 +67,18 @@ def take_split(dataset: Dataset, name: str) -> Dataset:
     return (dataset if SPLIT in dataset.episodes else with_split(dataset)).split(name)
 
 
-def label(dataset: Dataset, horizon: int) -> Dataset:
-    """The dataset with :data:`LABELS`; ``next_danger`` is of the moment after a row."""
-    sets = moment_sets(dataset, horizon)
+def label(dataset: Dataset, horizon: int, source: str = "margins") -> Dataset:
+    """The dataset with :data:`LABELS`; ``next_danger`` is of the moment after a row.
+
+    Args:
+        dataset: to be labelled.
+        horizon: T_h, steps.
+        source: one of :data:`DANGER_SOURCES`.
+
+    Raises:
+        SafeMARLError: nothing tells what danger is, or nobody is ever in it.
+    """
+    sets = moment_sets(dataset, horizon, source)
     if not sets.danger.any():
         raise SafeMARLError(
             "no agent is ever in danger in the dataset, so no barrier can be learnt from it; record unsafe "

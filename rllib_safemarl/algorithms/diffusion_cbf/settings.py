@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rllib_safemarl.algorithms.diffusion_cbf.prepare import DANGER_SOURCES
 from rllib_safemarl.algorithms.offline.config import OFFLINE_SETTINGS
 from rllib_safemarl.functional.diffusion_schedules import PREDICTIONS, SCHEDULES
 from rllib_safemarl.nn.barrier_networks import BARRIER_POOLINGS
@@ -13,6 +14,12 @@ DIFFUSION_CBF_SETTINGS: dict[str, Setting] = {
     **OFFLINE_SETTINGS,
     # The barrier.
     "danger_horizon": Setting(12, "steps", "T_h: a state is safe if no danger comes within it", **counts(1)),
+    "danger_from": Setting(
+        "margins",
+        "-",
+        "what tells danger: recorded margins, where there are any, or costs above the dataset's danger_cost",
+        **one_of(*DANGER_SOURCES),
+    ),
     "alpha": Setting(1.0, "1/s", "α of the barrier condition ḣ + α h ≥ 0", **at_least(0.0, above=True)),
     "barrier_pooling": Setting(
         "pairs", "-", "h as the least over neighbours, or of their pooled codes", **one_of(*BARRIER_POOLINGS)

@@ -43,6 +43,15 @@ def test_rows_are_labelled_by_what_comes_within_the_horizon():
     assert rows[DANGER][5:, 1].all() and not rows[INITIAL][5:, 1].any()
 
 
+def test_costs_go_before_margins_where_they_are_asked_for():
+    data = dataset()
+    costs = np.zeros_like(data["costs"])
+    costs[3, 0] = 1.0
+    data = replace(data, rows={**data.rows, "costs": costs})
+    assert label(data, 1).rows[DANGER][:5, 0].tolist() == [False, False, True, False, False]
+    assert label(data, 1, "costs").rows[DANGER][:5, 0].tolist() == [False, False, False, False, True]
+
+
 def test_without_margins_costs_above_the_threshold_are_danger():
     data = numbered([3], cost_of_episode=lambda e: 2.0)
     assert label(data, 1).rows[DANGER].all()
