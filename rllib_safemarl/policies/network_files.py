@@ -108,7 +108,10 @@ def _planner_to_json(name: str, planner: Planner, arrays: Arrays) -> dict[str, A
 
 
 def _planner_from_json(name: str, described: dict[str, Any], arrays: Arrays) -> Planner:
-    layout, action, settings = described["layout"], described["action"], described["settings"]
+    layout, action = described["layout"], described["action"]
+    # A file from before a setting of acting was known acts by its default.
+    defaults = {setting: known.default for setting, known in PLANNING_SETTINGS.items()}
+    settings = {**defaults, **described["settings"]}
     for setting, known in PLANNING_SETTINGS.items():
         known.check(setting, settings[setting])
     planner = PLANNERS[described["kind"]](
