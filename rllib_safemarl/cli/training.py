@@ -177,6 +177,11 @@ def run_in_tune(
             raise_on_failed_trial=False,
             callbacks=[interruption, view, *callbacks],
         )
+    except ValueError:
+        # Stopped before Tune had written what it reads at its end.
+        if interruption.received is None:
+            raise
+        trials = []
     finally:
         interruption.restore_handlers()
     for trial in trials:

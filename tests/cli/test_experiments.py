@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import rllib_safemarl.algorithms  # noqa: F401  (a Python file would import it, 
 from rllib_safemarl.cli.experiments import read_experiment, read_experiments
 from rllib_safemarl.cli.flags import TrainFlags
 from rllib_safemarl.cli.paths import CHECKPOINT_FILE, newest_checkpoint
+from rllib_safemarl.cli.training import run_in_tune
 from rllib_safemarl.errors import SafeMARLError
 
 SPEC = {
@@ -200,3 +202,18 @@ def test_json_is_yaml_enough(tmp_path):
     file = tmp_path / "as_json.yaml"
     file.write_text(json.dumps({"mine": SPEC}))
     assert read_experiments(file, TrainFlags())[0].config["kappa"] == {"grid_search": [1, 2]}
+
+
+def test_a_run_stopped_before_tune_wrote_anything_ends_quietly(monkeypatch, tmp_path):
+    # Tune then finds nothing to report of and raises.
+    def stopped(experiments, callbacks, **options):
+        callbacks[0].received = received
+        raise ValueError("No experiment snapshot file")
+
+    monkeypatch.setattr("ray.tune.run_experiments", stopped)
+    experiment = read(storage_path=str(tmp_path))
+    received = signal.SIGINT
+    assert run_in_tune([experiment], TrainFlags()).signal == signal.SIGINT
+    received = None
+    with pytest.raises(ValueError, match="No experiment snapshot"):
+        run_in_tune([experiment], TrainFlags())
