@@ -5,18 +5,39 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from rllib_safemarl.errors import SafeMARLError, nearest_name
 
 ACTIVATIONS = {
     "tanh": torch.tanh,
     "relu": torch.relu,
     "swish": nn.functional.silu,
     "silu": nn.functional.silu,
+    "elu": nn.functional.elu,
+    "gelu": nn.functional.gelu,
+    "leakyrelu": nn.functional.leaky_relu,
     "linear": lambda x: x,
 }
+
+
+def activation_name(value: Any) -> str:
+    """The name of what RLlib takes as an activation: a name in any case, a class of torch's, or None.
+
+    Raises:
+        SafeMARLError: it is none of :data:`ACTIVATIONS`.
+    """
+    name = "linear" if value is None else str(getattr(value, "__name__", value)).lower()
+    if name not in ACTIVATIONS:
+        raise SafeMARLError(
+            f"fcnet_activation={value!r} is not supported.{nearest_name(name, ACTIVATIONS)} Known are: "
+            f"{', '.join(ACTIVATIONS)}."
+        )
+    return name
 
 
 def forward_layers(

@@ -17,7 +17,7 @@ from rllib_safemarl.nn.mlp import PolicyMLP
 OUTPUT_GAIN = 0.01
 """The policy head's initial weights are this share of RLlib's: a first policy acts around 0."""
 
-_ACTIVATIONS = {nn.Tanh: "tanh", nn.ReLU: "relu", nn.SiLU: "silu"}
+_ACTIVATIONS = {nn.Tanh: "tanh", nn.ReLU: "relu", nn.SiLU: "silu", nn.ELU: "elu", nn.GELU: "gelu"}
 
 
 class ActorRLModule(DefaultPPOTorchRLModule):

@@ -16,6 +16,7 @@ from rllib_safemarl.algorithms.constrained.settings import CONSTRAINED_SETTINGS
 from rllib_safemarl.algorithms.settings import is_search_space
 from rllib_safemarl.envs.team import Team
 from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.nn.stacked import activation_name
 from rllib_safemarl.settings import Setting, one_of
 
 
@@ -186,7 +187,7 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         """Hidden layers and activation of the critics."""
         model = self.model_config
         hiddens = self.critic_hiddens or model.get("fcnet_hiddens", [256, 256])
-        return list(hiddens), model.get("fcnet_activation", "tanh")
+        return list(hiddens), activation_name(model.get("fcnet_activation", "tanh"))
 
     def held_costs(self, team: Team) -> NDArray[np.intp]:
         """Indices of the costs that multipliers act on; only these have critics."""
@@ -211,6 +212,7 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         if self.use_kl_loss:
             raise SafeMARLError("use_kl_loss=True has no meaning here: bound the step by target_kl instead.")
         self._check_step()
+        activation_name(self.model_config.get("fcnet_activation", "tanh"))
         if self.multiplier != "none" and self.cost_limit is None:
             raise SafeMARLError(
                 f"{type(self).__name__} needs a limit: .safety(cost_limit=…), undiscounted cost per episode "
