@@ -11,7 +11,7 @@ import pyarrow.fs
 from rllib_safemarl import __version__
 from rllib_safemarl.errors import SafeMARLError
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the state of an algorithm, learner or env runner changes its layout."""
 
 _FORMAT_KEY = "rllib_safemarl_checkpoint_format"
@@ -46,8 +46,8 @@ def check_version(path: str | PurePath, metadata_file: str, filesystem: Any = No
         raise SafeMARLError(f"the checkpoint {path} was not written by an algorithm of rllib_safemarl.")
     if metadata[_FORMAT_KEY] != FORMAT:
         writer = metadata.get(_VERSION_KEY, "another version")
+        mend = "train anew" if writer == __version__ else f"install rllib_safemarl {writer}, or train anew"
         raise SafeMARLError(
             f"the checkpoint {path} was written by rllib_safemarl {writer} in format "
-            f"{metadata[_FORMAT_KEY]}, and {__version__} reads format {FORMAT}; install rllib_safemarl "
-            f"{writer}, or train anew."
+            f"{metadata[_FORMAT_KEY]}, and {__version__} reads format {FORMAT}; {mend}."
         )

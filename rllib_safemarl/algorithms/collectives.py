@@ -1,4 +1,4 @@
-"""Sums over learners, done by hand; with one learner they cost nothing.
+"""Sums, and a maximum, over learners, done by hand; with one learner they cost nothing.
 
 RLlib's DistributedDataParallel hooks fire only on ``backward()`` and one module at a time, while the
 sequential scheme needs its own order, and trust-region steps need products and line searches reduced.
@@ -32,6 +32,15 @@ def sum_arrays(*arrays: NDArray | float) -> list[NDArray[np.float64]]:
         summed.append(flat[start : start + part.size].reshape(part.shape))
         start += part.size
     return summed
+
+
+def max_array(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The largest of all learners' values, place by place."""
+    if num_learners() == 1:
+        return array
+    message = torch.from_numpy(array.copy())
+    dist.all_reduce(message, op=dist.ReduceOp.MAX)
+    return message.numpy()
 
 
 def sum_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:

@@ -56,6 +56,16 @@ class _ClippedSurrogate(torch.autograd.Function):
         return grad * ctx.saved_tensors[0], None, None
 
 
+def surrogate_change(log_ratio: Tensor, advantage: Tensor) -> Tensor:
+    """``(r - 1) A`` per row; its mean is what an update adds to the surrogate (L of Cor. 3.6).
+
+    Args:
+        log_ratio: ``[...]`` log r of the agents' own actions.
+        advantage: A, centred; leading axes may come before those of ``log_ratio``.
+    """
+    return torch.expm1(log_ratio) * advantage
+
+
 def sequential_factor(log_ratios: Tensor, scope: Tensor, clip: float) -> Tensor:
     """``M_i = Π_{j in scope(i)} r_j`` over agents already updated, in log space and clamped.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from ray.tune.registry import register_env
 
-from rllib_safemarl.algorithms import checkpoint_version
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.rollout.columns import ColumnBatch
 from tests.algorithms.helpers import assert_equal, flat, learner_state, tiny_config
@@ -240,19 +241,27 @@ def test_another_number_of_copies_begins_new_episodes(tmp_path, warnings):
 # Versions.
 
 
-def test_checkpoints_of_other_versions_and_of_others_are_refused(tmp_path, monkeypatch):
+def test_checkpoints_of_other_versions_and_of_others_are_refused(tmp_path):
     algo = tiny_config().build_algo()
     path = algo.save_to_path(str(tmp_path / "checkpoint"))
-    monkeypatch.setattr(checkpoint_version, "FORMAT", 99)
-    with pytest.raises(SafeMARLError) as error:
-        algo.restore_from_path(path)
-    assert "was written by rllib_safemarl 0.1.0 in format 1, and 0.1.0 reads format 99; install" in str(
-        error.value
-    )
-    monkeypatch.undo()
+    metadata = tmp_path / "checkpoint" / "rllib_checkpoint.json"
+    written = metadata.read_text()
+    # As those from before PID multipliers, whose learners had no integrals.
+    for old, message in (
+        ({"rllib_safemarl_checkpoint_format": 1}, "0.1.0 in format 1, and 0.1.0 reads format 2; train anew."),
+        (
+            {"rllib_safemarl_checkpoint_format": 99, "rllib_safemarl_version": "7.0.0"},
+            "7.0.0 in format 99, and 0.1.0 reads format 2; install rllib_safemarl 7.0.0, or train anew.",
+        ),
+    ):
+        metadata.write_text(json.dumps({**json.loads(written), **old}))
+        with pytest.raises(SafeMARLError) as error:
+            algo.restore_from_path(path)
+        assert str(error.value).endswith(f"was written by rllib_safemarl {message}")
+        assert "\n" not in str(error.value)
+    metadata.write_text(written)
     algo.restore_from_path(path)
 
-    metadata = tmp_path / "checkpoint" / "rllib_checkpoint.json"
     metadata.write_text('{"ray_version": "2.60.0"}')
     with pytest.raises(SafeMARLError, match="was not written by an algorithm of rllib_safemarl"):
         algo.restore_from_path(path)

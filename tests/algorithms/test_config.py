@@ -94,6 +94,11 @@ def test_kappa_is_refused_where_a_preset_fixes_the_views(preset):
         (lambda c: c.safety(cost_limit=-1.0), "cost_limit=-1.0 does not fit"),
         (lambda c: c.safety(cost_limit=float("nan")), "cost_limit=nan does not fit"),
         (lambda c: c.safety(multiplier="lagrange"), "must be one of lagrangian"),
+        (
+            lambda c: c.safety(tightening=1.5),
+            "tightening=1.5 does not fit: it must be a number betw",
+        ),
+        (lambda c: c.safety(nu="guessed"), "must be one of measured, theorem"),
         (lambda c: c.training(reward_scope="teem"), "must be one of team, neighbourhood, own"),
         (lambda c: c.training(factor_clip=0.5), "factor_clip=0.5 does not fit"),
         (
@@ -154,6 +159,18 @@ def test_wrong_settings_are_refused_in_one_line(call, message):
         ),
         (lambda c: c.training(step="trust_region"), "'trust_region' needs its radius: set target_kl"),
         (lambda c: c.safety(multiplier="cpo"), "'cpo' is solved in trust-region steps: set step='trust_r"),
+        (
+            lambda c: c.safety(multiplier="none", tightening=0.5),
+            "tightening has no meaning with multiplier='none', which holds no limits; set another",
+        ),
+        (
+            lambda c: c.safety(tightening=0.5).training(sequential=False),
+            "tightening charges agents for those updated before them: set sequential=True",
+        ),
+        (
+            lambda c: c.safety(tightening=0.5, nu="theorem").training(gamma=1.0),
+            "nu='theorem' is infinite with gamma=1; set gamma below 1",
+        ),
         (lambda c: c.safety(cost_limit=None), r"needs a limit: .safety\(cost_limit=…\)"),
         (
             lambda c: c.evaluation(evaluation_config={"explor": False}),

@@ -7,7 +7,7 @@ import pytest
 
 import tests.algorithms.toy  # noqa: F401 - registers the environments
 from rllib_safemarl.algorithms import MAPPOLConfig, ScalMAPPOLConfig
-from rllib_safemarl.algorithms.constrained import learner as learner_module
+from rllib_safemarl.algorithms.constrained import policy_learner as learner_module
 from rllib_safemarl.functional.multipliers import PIDGains, PIDState, pid_control
 from tests.algorithms.helpers import assert_equal, flat, tiny_config
 
@@ -106,7 +106,7 @@ def test_the_factor_is_the_product_of_earlier_ratios_in_scope(monkeypatch, scope
     """On a static ring of four robots, with ratios and advantages watched inside the learner."""
     seen, ratios = {}, {}
     plain = learner_module.clipped_update
-    plain_advantage = learner_module.ConstrainedLearner._advantage
+    plain_advantage = learner_module.PolicyLearner._advantage
 
     def advantage_of(self, group, data, estimates):
         seen[group.policy] = [plain_advantage(self, group, data, estimates)]
@@ -124,7 +124,7 @@ def test_the_factor_is_the_product_of_earlier_ratios_in_scope(monkeypatch, scope
         return result
 
     monkeypatch.setattr(learner_module, "clipped_update", spy)
-    monkeypatch.setattr(learner_module.ConstrainedLearner, "_advantage", advantage_of)
+    monkeypatch.setattr(learner_module.PolicyLearner, "_advantage", advantage_of)
     ring = [[0, 1], [1, 2], [2, 3], [3, 0]]
     config = tiny_config().environment(agent_graph=ring).training(factor_scope=scope, kappa=kappa, lr=5e-3)
     algo = config.build_algo()

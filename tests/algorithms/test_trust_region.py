@@ -8,7 +8,7 @@ import torch
 
 import tests.algorithms.toy  # noqa: F401 - registers the environments
 from rllib_safemarl.algorithms import MACPOConfig
-from rllib_safemarl.algorithms.constrained import learner as learner_module
+from rllib_safemarl.algorithms.constrained import policy_learner as learner_module
 from rllib_safemarl.algorithms.constrained import trust_region_update as update_module
 from rllib_safemarl.functional.trust_region import Case
 from tests.algorithms.helpers import flat, tiny_config

@@ -55,6 +55,27 @@ class SetPointVectorEnv(VectorEnv):
         )
 
 
+class CoupledVectorEnv(SetPointVectorEnv):
+    """Agents choose (x, y), earn ``x + y``, and the last one pays for the others, too.
+
+    One step is an episode. The last agent pays ``20 + 3 x + 2 Σ x_h`` over the other agents h, the others pay
+    ``offset`` whatever is done; their own x and y cost the others nothing that they see.
+    """
+
+    def __init__(self, num_copies: int, n_agents: int = 2, offset: float = 0.0):
+        super().__init__(num_copies, n_agents)
+        (kind,) = self.kinds
+        self.kinds = (replace(kind, action_space=spaces.Box(-np.inf, np.inf, (2,), np.float32)),)
+        self._offset = offset
+
+    def step(self, actions) -> Step:
+        a = np.asarray(actions["agent"])
+        step = super().step({"agent": a[..., :1]})
+        cost = np.full(step.cost.shape, self._offset, np.float32)
+        cost[:, -1, 0] = 20.0 + 3.0 * a[:, -1, 0] + 2.0 * a[:, :-1, 0].sum(-1)
+        return replace(step, reward=a.sum(-1), cost=np.maximum(cost, 0.0))
+
+
 class ConstantVectorEnv(SetPointVectorEnv):
     """Reward 1 and cost 0.5 in every step, whatever the agents do."""
 
@@ -109,4 +130,5 @@ class _Made:
 
 register_env("toy/faulty", lambda settings: _Made(FaultyVectorEnv, settings))
 register_env("toy/set_point", lambda settings: _Made(SetPointVectorEnv, settings))
+register_env("toy/coupled", lambda settings: _Made(CoupledVectorEnv, settings))
 register_env("toy/constant", lambda settings: _Made(ConstantVectorEnv, settings))

@@ -121,6 +121,8 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         proportional_gain: float = NotProvided,
         derivative_gain: float = NotProvided,
         derivative_smoothing: float = NotProvided,
+        tightening: float = NotProvided,
+        nu: str = NotProvided,
         **unknown: Any,
     ) -> Any:
         """Set the constraints.
@@ -136,6 +138,8 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
             proportional_gain: of PID, reward per squared cost.
             derivative_gain: of PID, reward per squared cost.
             derivative_smoothing: of PID, share of the past in the cost whose rise counts.
+            tightening: share of what other agents' updates may have cost that is held back, 0 to 1.
+            nu: what a nat of other agents' KL is held to cost: ``measured``, or the ``theorem``'s bound.
             unknown: refused.
 
         Raises:
@@ -151,6 +155,8 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
             proportional_gain=proportional_gain,
             derivative_gain=derivative_gain,
             derivative_smoothing=derivative_smoothing,
+            tightening=tightening,
+            nu=nu,
         )
         return self
 
@@ -213,6 +219,7 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
             raise SafeMARLError("use_kl_loss=True has no meaning here: bound the step by target_kl instead.")
         self._check_step()
         activation_name(self.model_config.get("fcnet_activation", "tanh"))
+        self._check_tightening()
         if self.multiplier != "none" and self.cost_limit is None:
             raise SafeMARLError(
                 f"{type(self).__name__} needs a limit: .safety(cost_limit=…), undiscounted cost per episode "
@@ -228,3 +235,20 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
                 "multiplier='cpo' is solved in trust-region steps: set step='trust_region', or use "
                 "multiplier='lagrangian'."
             )
+
+    def _check_tightening(self) -> None:
+        """Refuse ``tightening`` where there is nothing to tighten."""
+        if self.tightening == 0.0:
+            return
+        if self.multiplier == "none":
+            raise SafeMARLError(
+                "tightening has no meaning with multiplier='none', which holds no limits; set another "
+                "multiplier, or tightening=0."
+            )
+        if not self.sequential:
+            raise SafeMARLError(
+                "tightening charges agents for those updated before them: set sequential=True, or "
+                "tightening=0."
+            )
+        if self.nu == "theorem" and self.gamma >= 1.0:
+            raise SafeMARLError("nu='theorem' is infinite with gamma=1; set gamma below 1, or nu='measured'.")

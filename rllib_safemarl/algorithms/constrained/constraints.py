@@ -58,17 +58,36 @@ class Constraints:
         held = np.isfinite(limits).astype(float)
         self.multipliers = np.full((num_agents, len(limits)), start) * held
         self._pid = PIDState.start(self.multipliers)
+        self._before = self.multipliers, self._pid
         self._estimator = EpisodeCostEstimator(time_limit)
         self.estimate: EpisodeCost | None = None
 
     def update(self, cost_sum: Array, steps: float, ended_steps: float, ended: float) -> None:
         """Take in a batch's sums, over all learners, and move the multipliers once."""
         self.estimate = self._estimator.update(cost_sum, steps, ended_steps, ended)
+        self._before = self.multipliers, self._pid
         cost, gains = self.estimate.cost, self._settings.gains
         if self._settings.rule == "lagrangian":
             self.multipliers = dual_ascent(self.multipliers, cost, self.limits, gains.integral)
         elif self._settings.rule == "pid":
             self.multipliers, self._pid = pid_control(self._pid, cost, self.limits, gains)
+
+    def aim(self, agents: NDArray[np.intp], limits: Array) -> None:
+        """Take the latest move of some agents' multipliers again, towards other limits.
+
+        Args:
+            agents: ``[G]`` which.
+            limits: ``[G, C]`` what they aim at instead, in this iteration alone.
+        """
+        assert self.estimate is not None
+        cost, gains = self.estimate.cost[agents], self._settings.gains
+        multipliers, pid = self._before
+        if self._settings.rule == "lagrangian":
+            self.multipliers[agents] = dual_ascent(multipliers[agents], cost, limits, gains.integral)
+        elif self._settings.rule == "pid":
+            before = PIDState(pid.integral[agents], pid.cost[agents])
+            self.multipliers[agents], after = pid_control(before, cost, limits, gains)
+            self._pid.integral[agents], self._pid.cost[agents] = after.integral, after.cost
 
     def get_state(self) -> dict[str, Any]:
         """Multipliers, the controller's and the estimator's memory."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.utils.metrics import ALL_MODULES
 from ray.rllib.utils.schedules.scheduler import Scheduler
 
-from rllib_safemarl.algorithms.collectives import broadcast, num_learners, sum_arrays
+from rllib_safemarl.algorithms.collectives import broadcast, sum_arrays
 from rllib_safemarl.algorithms.constrained.constraints import Constraints, MultiplierSettings
 from rllib_safemarl.algorithms.constrained.critics import CriticStack, CriticTargets
 from rllib_safemarl.algorithms.constrained.estimates import (
@@ -21,26 +19,13 @@ from rllib_safemarl.algorithms.constrained.estimates import (
     estimate,
     seen_rewards,
 )
-from rllib_safemarl.algorithms.constrained.learner_metrics import log_constraints, log_estimates, log_step
-from rllib_safemarl.algorithms.constrained.learner_state import LearnerState
-from rllib_safemarl.algorithms.constrained.policy_update import (
-    PolicyData,
-    StepResult,
-    StepSettings,
-    clipped_update,
-    policy_data,
-)
-from rllib_safemarl.algorithms.constrained.sequence import SequentialFactor
-from rllib_safemarl.algorithms.constrained.trust_region_update import (
-    TrustRegionSettings,
-    step_problem,
-    trust_region_update,
-)
+from rllib_safemarl.algorithms.constrained.learner_metrics import log_constraints, log_estimates
+from rllib_safemarl.algorithms.constrained.policy_learner import PolicyLearner
+from rllib_safemarl.algorithms.constrained.reach import static_reach
+from rllib_safemarl.algorithms.constrained.tightening import Tightening
 from rllib_safemarl.envs.team import make_views
-from rllib_safemarl.errors import SafeMARLError
-from rllib_safemarl.functional.gradients import clip_gradients, clip_stacked_gradients
+from rllib_safemarl.functional.gradients import clip_stacked_gradients
 from rllib_safemarl.functional.multipliers import PIDGains
-from rllib_safemarl.functional.surrogates import constrained_advantage
 from rllib_safemarl.nn.stacked import StackedMLP
 from rllib_safemarl.rollout.columns import ColumnBatch
 
@@ -48,7 +33,7 @@ _CRITICS_KEY = 1 << 20
 """Sets the critics' shuffling apart from the policies'."""
 
 
-class ConstrainedLearner(LearnerState):
+class ConstrainedLearner(PolicyLearner):
     """Updates all policies of a team from one :class:`ColumnBatch`.
 
     In each call: the multipliers take one step; the critics value the batch; the policies' groups are
@@ -72,6 +57,10 @@ class ConstrainedLearner(LearnerState):
         )
         self._updates = 0
         self._held = config.held_costs(team)
+        self._reach = static_reach(team, config.critic_radius)
+        self._tightening = Tightening(
+            config.tightening, config.nu, config.gamma, (len(team.agents), len(self._held))
+        )
         self._make_critics()
         self.constraints = Constraints(
             (1.0 - config.limit_margin) * config.limits(team),
@@ -142,6 +131,7 @@ class ConstrainedLearner(LearnerState):
         self._update_constraints(batch)
         estimates = self._estimate(batch)
         self._update_policies(batch, estimates)
+        log_constraints(self.metrics, self.groups, self.constraints, self.team)
         self._fit_critics(batch, estimates)
         self._updates += 1
         for schedule in self._entropy_schedules.values():
@@ -157,6 +147,9 @@ class ConstrainedLearner(LearnerState):
             len(batch.ended_lengths),
         )
         self.constraints.update(cost_sum, float(steps), float(ended_steps), float(ended))
+        if self.config.tightening > 0.0:
+            assert self.constraints.estimate is not None
+            self._tightening.observe(self.constraints.estimate.cost[:, self._held])
 
     def _estimate(self, batch: ColumnBatch) -> dict[str, GroupEstimates]:
         config, near = self.config, None
@@ -174,103 +167,7 @@ class ConstrainedLearner(LearnerState):
             )
         names = ["reward", *(self.team.cost_names[c] for c in self._held)]
         log_estimates(self.metrics, batch, self.groups, estimates, names)
-        log_constraints(self.metrics, self.groups, self.constraints, self.team)
         return estimates
-
-    def _update_policies(self, batch: ColumnBatch, estimates: dict[str, GroupEstimates]) -> None:
-        factor = SequentialFactor(batch, self.config, self._critic_views, self._device)
-        views = None
-        if self._policy_views is not self._critic_views:
-            now = batch.observations[:-1]
-            views = self._policy_views(now.values, now.alive, now.positions, now.edges)
-        order = np.random.default_rng((self._seed, self._updates)).permutation(len(self.groups))
-        for g in order:
-            group = self.groups[g]
-            if not self.should_module_be_updated(group.policy):
-                continue
-            seen = estimates[group.policy].views[:-1] if views is None else group.pick(views[group.kind])
-            data = policy_data(self._policies[group.policy], batch, seen, self._device)
-            result = self._step(batch, int(g), data, estimates[group.policy], factor.of(group))
-            if not np.isfinite(result.loss) or not np.isfinite(result.kl):
-                raise SafeMARLError(
-                    f"policy {group.policy!r} diverged (loss {result.loss}, KL {result.kl}); lower lr or "
-                    "set grad_clip."
-                )
-            factor.record(group, result.log_ratio)
-            log_step(self.metrics, group, result)
-
-    def _step(
-        self,
-        batch: ColumnBatch,
-        g: int,
-        data: PolicyData,
-        estimates: GroupEstimates,
-        factor: torch.Tensor | float,
-    ) -> StepResult:
-        """Update the policy of group number ``g``."""
-        group = self.groups[g]
-        policy, advantage = self._policies[group.policy], self._advantage(group, data, estimates) * factor
-        if self.config.step == "trust_region":
-            costs = torch.from_numpy(np.ascontiguousarray(estimates.advantages[1:])).to(self._device)
-            problem = step_problem(group, data, advantage, costs, factor, self.constraints, self._held)
-            if self.config.multiplier != "cpo":
-                problem = replace(problem, costs=problem.costs[:0], excess=problem.excess[:0])
-            return trust_region_update(policy, data, problem, self._trust_region_settings(group.policy))
-        return clipped_update(
-            policy,
-            data,
-            advantage,
-            batch.copy_ids,
-            (self._seed, self._updates, g),
-            self._step_settings(group.policy, batch, len(group.agents)),
-            self.get_optimizer(group.policy),
-            self.clipper(group.policy, clip_gradients),
-        )
-
-    def _advantage(self, group: Any, data: PolicyData, estimates: GroupEstimates) -> torch.Tensor:
-        """A_λ ``[T * N, G]``, normalised once over all learners' acting rows."""
-        advantages = torch.from_numpy(np.ascontiguousarray(estimates.advantages)).to(self._device)
-        multipliers = self.constraints.multipliers[np.ix_(group.agents, self._held)]
-        multipliers = torch.from_numpy(multipliers).to(advantages)
-        combined = constrained_advantage(advantages[0], advantages[1:].movedim(0, -1), multipliers).flatten(
-            0, 1
-        )
-        kept = (combined * data.mask).double()
-        sums = sum_arrays(float(kept.sum()), float(kept.square().sum()), float(data.mask.sum()))
-        total, squares, count = (float(x) for x in sums)
-        mean = total / max(count, 1.0)
-        variance = squares / max(count, 1.0) - mean**2
-        return (combined - mean) / max(math.sqrt(max(variance, 0.0)), 1e-8)
-
-    def _trust_region_settings(self, policy: str) -> TrustRegionSettings:
-        config = self.config.get_config_for_module(policy)
-        return TrustRegionSettings(
-            radius=config.target_kl,
-            entropy_coeff=float(self._entropy_schedules[policy].get_current_value()),
-            conjugate_gradient_steps=config.conjugate_gradient_steps,
-            damping=config.damping,
-            line_search_steps=config.line_search_steps,
-            line_search_shrink=config.line_search_shrink,
-            clip=config.clip_param,
-        )
-
-    def _step_settings(self, policy: str, batch: ColumnBatch, agents: int) -> StepSettings:
-        config = self.config.get_config_for_module(policy)
-        return StepSettings(
-            clip=config.clip_param,
-            entropy_coeff=float(self._entropy_schedules[policy].get_current_value()),
-            num_epochs=config.num_epochs,
-            num_minibatches=self._num_minibatches(batch, agents),
-            target_kl=float("inf") if config.target_kl is None else config.target_kl,
-        )
-
-    def _num_minibatches(self, batch: ColumnBatch, agents: int) -> int:
-        """How many minibatches of ``minibatch_size`` agent steps a learner's even share makes."""
-        if self.config.minibatch_size is None:
-            return 1
-        (steps,) = sum_arrays(batch.env_steps())
-        rows = float(steps) * agents / num_learners()
-        return max(1, round(rows / self.config.minibatch_size))
 
     def _fit_critics(self, batch: ColumnBatch, estimates: dict[str, GroupEstimates]) -> None:
         for k, stack in enumerate(self._stacks):

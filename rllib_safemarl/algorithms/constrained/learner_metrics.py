@@ -12,6 +12,7 @@ from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 from rllib_safemarl.algorithms.constrained.constraints import Constraints
 from rllib_safemarl.algorithms.constrained.estimates import GroupEstimates
 from rllib_safemarl.algorithms.constrained.policy_update import StepResult
+from rllib_safemarl.algorithms.constrained.tightening import Allowance, Ledger
 from rllib_safemarl.algorithms.results import EPISODE_COST_ESTIMATE, EPISODE_COST_ESTIMATES, FROM_EPISODES
 from rllib_safemarl.envs.team import Group, Team
 from rllib_safemarl.functional.advantages import explained_variance
@@ -76,3 +77,28 @@ def log_step(metrics: MetricsLogger, group: Group, result: StepResult) -> None:
     }
     for name, value in values.items():
         metrics.log_value((group.policy, name), float(np.asarray(value)), window=1)
+
+
+def log_allowance(
+    metrics: MetricsLogger, group: Group, names: Sequence[str], allowance: Allowance, ledger: Ledger
+) -> None:
+    """The terms of Theorem 3.7 of a policy that was updated, means over its agents."""
+    agents = group.agents
+    metrics.log_value((group.policy, "kl_radius"), float(allowance.radius), window=1)
+    metrics.log_value((group.policy, "kl_charged"), float(allowance.spent.mean()), window=1)
+    terms = {
+        "nu": ledger.nu[agents],
+        "limit_tightened": allowance.limits,
+        "cost_slack": allowance.limits - ledger.cost[agents],
+        "cost_foreseen": ledger.change[agents],
+    }
+    for term, values in terms.items():
+        for name, value in zip(names, values.mean(0), strict=True):
+            metrics.log_value((group.policy, term, name), float(value), window=1)
+
+
+def log_ledger(metrics: MetricsLogger, ledger: Ledger) -> None:
+    """What the whole team spent."""
+    values = {"kl_sum": ledger.kl.sum(), "kl_max_agent": ledger.kl.max(), "nu_max": ledger.nu.max()}
+    for name, value in values.items():
+        metrics.log_value((ALL_MODULES, name), float(value), window=1)

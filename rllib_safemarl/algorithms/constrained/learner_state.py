@@ -7,6 +7,7 @@ from typing import Any
 
 from rllib_safemarl.algorithms.constrained.constraints import Constraints
 from rllib_safemarl.algorithms.constrained.critics import CriticStack
+from rllib_safemarl.algorithms.constrained.tightening import Tightening
 from rllib_safemarl.algorithms.team_learner import TeamLearner
 
 CONSTRAINED = "constrained"
@@ -17,6 +18,7 @@ class LearnerState(TeamLearner):
     """RLlib's learner with critics, multipliers and counters in its state."""
 
     constraints: Constraints
+    _tightening: Tightening
     _stacks: list[CriticStack]
     _updates: int
 
@@ -27,11 +29,12 @@ class LearnerState(TeamLearner):
         not_components: str | Collection[str] | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """RLlib's state, and ours: critics, normalisers, multipliers, estimates, counters."""
+        """RLlib's state, and ours: critics, normalisers, multipliers, estimates, ν̂, counters."""
         state = super().get_state(components, not_components=not_components, **kwargs)
         if self._check_component(CONSTRAINED, components, not_components):
             state[CONSTRAINED] = {
                 "constraints": self.constraints.get_state(),
+                "tightening": self._tightening.get_state(),
                 "critics": [stack.get_state() for stack in self._stacks],
                 "updates": self._updates,
                 "seed": self._seed,
@@ -44,6 +47,7 @@ class LearnerState(TeamLearner):
         if CONSTRAINED in state:
             mine = state[CONSTRAINED]
             self.constraints.set_state(mine["constraints"])
+            self._tightening.set_state(mine["tightening"])
             for stack, saved in zip(self._stacks, mine["critics"], strict=True):
                 stack.set_state(saved)
             self._updates, self._seed = mine["updates"], mine["seed"]

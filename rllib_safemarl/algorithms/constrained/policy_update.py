@@ -1,4 +1,4 @@
-"""The clipped step of one policy, and the order and factors of all."""
+"""The clipped step of one policy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from rllib_safemarl.algorithms.collectives import sum_arrays, sum_gradients
 from rllib_safemarl.algorithms.minibatches import minibatches
 from rllib_safemarl.algorithms.trainable_policy import TrainablePolicy
-from rllib_safemarl.functional.surrogates import clipped_surrogate
+from rllib_safemarl.functional.surrogates import clipped_surrogate, surrogate_change
 from rllib_safemarl.rollout.columns import ColumnBatch
 
 
@@ -46,7 +46,8 @@ class StepSettings:
         entropy_coeff: weight of the entropy, reward per nat.
         num_epochs: passes over the data.
         num_minibatches: per pass.
-        target_kl: stop before a pass once KL(old ‖ new) exceeds it, nats; ``inf`` never stops.
+        target_kl: stop before a pass once KL(old ‖ new) exceeds it, nats; ``inf`` never stops, and with 0 the
+            policy stays where it is.
     """
 
     clip: float
@@ -57,11 +58,31 @@ class StepSettings:
 
 
 @dataclass(frozen=True)
+class CostBound:
+    """Where passes stop because of what they do to the costs.
+
+    Attributes:
+        costs: ``[m, T * N, G]`` centred cost advantages, cost per step.
+        slack: ``[m]`` by how much the agents' mean surrogate cost may rise, cost per step.
+    """
+
+    costs: Tensor
+    slack: NDArray[np.float64]
+
+    def exceeded(self, log_ratio: Tensor, mask: Tensor) -> bool:
+        """Whether a policy that has moved by ``log_ratio [T * N, G]`` is beyond it."""
+        change = surrogate_change(log_ratio, self.costs * mask).sum((1, 2)).double().cpu().numpy()
+        total, count = sum_arrays(change, float(mask.sum()))
+        return bool((total / max(float(count), 1.0) > self.slack).any())
+
+
+@dataclass(frozen=True)
 class StepResult:
     """What a policy's update did.
 
     Attributes:
         log_ratio: ``[T * N, G]`` log of new over old probability, 0 where an agent did not act.
+        kl_rows: ``[T * N, G]`` KL(old ‖ new), nats, 0 where an agent did not act.
         kl: mean KL(old ‖ new) over rows, nats.
         entropy: mean entropy after the update, nats.
         clip_fraction: share of rows whose ratio ended outside 1 ± ε.
@@ -71,6 +92,7 @@ class StepResult:
     """
 
     log_ratio: Tensor
+    kl_rows: Tensor
     kl: float
     entropy: float
     clip_fraction: float
@@ -120,6 +142,7 @@ def clipped_update(
     settings: StepSettings,
     optimizer: torch.optim.Optimizer,
     clip_gradients: Callable[[Sequence[torch.nn.Parameter]], None],
+    bound: CostBound | None = None,
 ) -> StepResult:
     """Maximise the clipped surrogate of one policy by minibatches of time steps.
 
@@ -132,16 +155,17 @@ def clipped_update(
         settings: of the step.
         optimizer: of the policy's parameters.
         clip_gradients: called on the parameters before each step.
+        bound: on the costs, or ``None``.
     """
     if isinstance(policy.module, torch.nn.Module):
         policy.module.train()
     acting = data.mask.sum(1).cpu().numpy()
     weights = None if bool(data.mask.all()) else data.mask
     loss, epochs = 0.0, 0
-    for epoch in range(settings.num_epochs):
-        if epoch and math.isfinite(settings.target_kl):
-            if measure(policy, data, settings.clip).kl > settings.target_kl:
-                break
+    bounded = bound is not None or math.isfinite(settings.target_kl)
+    for epoch in range(settings.num_epochs if settings.target_kl > 0.0 else 0):
+        if epoch and bounded and _is_beyond(policy, data, settings, bound):
+            break
         losses = []
         for rows, count in minibatches(
             (*key, epoch), copy_ids, settings.num_minibatches, acting, data.views.device
@@ -154,6 +178,16 @@ def clipped_update(
             optimizer.step()
         loss, epochs = float(torch.stack(losses).detach().mean()), epoch + 1
     return replace(measure(policy, data, settings.clip), loss=loss, epochs=epochs)
+
+
+def _is_beyond(
+    policy: TrainablePolicy, data: PolicyData, settings: StepSettings, bound: CostBound | None
+) -> bool:
+    """Whether a policy has moved further than it may."""
+    moved = measure(policy, data, settings.clip)
+    if moved.kl > settings.target_kl:
+        return True
+    return bound is not None and bound.exceeded(moved.log_ratio, data.mask)
 
 
 def _surrogate_loss(
@@ -193,14 +227,35 @@ def measure(policy: TrainablePolicy, data: PolicyData, clip: float) -> StepResul
         kl = log_ratio.exp() - 1.0 - log_ratio
     else:
         kl = policy.distribution.kl(data.inputs.flatten(0, 1), inputs)
+    kl_rows = kl * flat_mask
     outside = ((log_ratio.exp() - 1.0).abs() > clip).float()
     entropy = policy.distribution.entropy(inputs)
-    sums = [float((x * flat_mask).sum()) for x in (kl, entropy, outside)]
-    (kl_sum, entropy_sum, outside_sum, count) = sum_arrays(np.array([*sums, float(flat_mask.sum())]))[0]
+    sums = [float(x.sum()) for x in (kl_rows, entropy * flat_mask, outside * flat_mask, flat_mask)]
+    (kl_sum, entropy_sum, outside_sum, count) = sum_arrays(np.array(sums))[0]
     count = max(count, 1.0)
     return StepResult(
         log_ratio=log_ratio.view(lead),
+        kl_rows=kl_rows.view(lead),
         kl=kl_sum / count,
         entropy=entropy_sum / count,
         clip_fraction=outside_sum / count,
     )
+
+
+def moves(mask: Tensor, result: StepResult, costs: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far each of G agents moved, and what that does to its surrogate costs, over all learners.
+
+    Args:
+        mask: ``[T * N, G]`` rows that count.
+        result: of the agents' update.
+        costs: ``[m, T * N, G]`` centred cost advantages, cost per step.
+
+    Returns:
+        ``[G]`` mean KL(old ‖ new), nats, and ``[m, G]`` mean of (r - 1) A_c, cost per step.
+    """
+    change = surrogate_change(result.log_ratio, costs * mask)
+    kl, costs_sum, count = sum_arrays(
+        *(x.double().cpu().numpy() for x in (result.kl_rows.sum(0), change.sum(1), mask.sum(0)))
+    )
+    count = np.maximum(count, 1.0)
+    return kl / count, costs_sum / count

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from rllib_safemarl.envs.team import Group
 from rllib_safemarl.functional.surrogates import moving_sequential_factor, sequential_factor
 from rllib_safemarl.functional.views import ViewBuilder
 from rllib_safemarl.rollout.columns import ColumnBatch
@@ -53,15 +53,15 @@ class SequentialFactor:
             index = np.require(index.reshape(rows, agents, -1), requirements="W")
             self._index = torch.from_numpy(index).to(device)
 
-    def of(self, group: Group) -> Tensor | float:
-        """M ``[T * N, G]`` for a group that is about to be updated; 1 while nothing was."""
+    def of(self, agents: NDArray[np.intp]) -> Tensor | float:
+        """M ``[T * N, G]`` for agents that are about to be updated; 1 while nothing was."""
         if not self._active:
             return 1.0
         if self._scope is not None:
-            return sequential_factor(self._log_ratios, self._scope[group.agents], self._clip)
+            return sequential_factor(self._log_ratios, self._scope[agents], self._clip)
         assert self._index is not None
-        return moving_sequential_factor(self._log_ratios, self._index[:, group.agents], self._clip)
+        return moving_sequential_factor(self._log_ratios, self._index[:, agents], self._clip)
 
-    def record(self, group: Group, log_ratio: Tensor) -> None:
-        """Enter an updated group's log ratios ``[T * N, G]``."""
-        self._log_ratios[:, group.agents] = log_ratio
+    def record(self, agents: NDArray[np.intp], log_ratio: Tensor) -> None:
+        """Enter updated agents' log ratios ``[T * N, G]``."""
+        self._log_ratios[:, agents] = log_ratio

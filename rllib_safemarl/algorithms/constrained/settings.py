@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rllib_safemarl.algorithms.columnar_config import COLUMNAR_SETTINGS, HOPS_OR_NONE
-from rllib_safemarl.settings import Setting, at_least, counts, is_number, one_of
+from rllib_safemarl.settings import SHARE, Setting, at_least, counts, is_number, one_of
 
 CONSTRAINED_SETTINGS: dict[str, Setting] = {
     **COLUMNAR_SETTINGS,
@@ -42,6 +42,20 @@ CONSTRAINED_SETTINGS: dict[str, Setting] = {
         "radius of a trust-region step; a clipped update stops before an epoch once KL(old ‖ new) exceeds "
         "it, and with None never",
         **at_least(0.0, above=True, none=True),
+    ),
+    "tightening": Setting(
+        0.0,
+        "-",
+        "share of what other agents' updates may have cost that is taken from an agent's limit and radius "
+        "(Theorem 3.7): 0 ignores it, 1 holds all of it",
+        **SHARE,
+    ),
+    "nu": Setting(
+        "measured",
+        "-",
+        "cost per episode that a nat of other agents' KL is held to cost: measured over past iterations, or "
+        "the theorem's bound, under which nothing moves",
+        **one_of("measured", "theorem"),
     ),
     "conjugate_gradient_steps": Setting(
         10, "-", "Fisher-vector products per system that a trust-region step solves", **counts(1)

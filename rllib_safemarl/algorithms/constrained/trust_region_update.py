@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rllib_safemarl.algorithms.collectives import sum_arrays, sum_tensor
-from rllib_safemarl.algorithms.constrained.constraints import Constraints
 from rllib_safemarl.algorithms.constrained.policy_update import PolicyData, StepResult, measure
 from rllib_safemarl.algorithms.trainable_policy import TrainablePolicy
 from rllib_safemarl.envs.team import Group
@@ -19,6 +18,7 @@ from rllib_safemarl.functional.conjugate_gradients import (
     flat_gradient,
     hessian_product,
 )
+from rllib_safemarl.functional.multipliers import EpisodeCost
 from rllib_safemarl.functional.trust_region import Case, TrustRegionStep, accepts, trust_region_step
 
 
@@ -61,32 +61,25 @@ class StepProblem:
 
 
 def step_problem(
-    group: Group,
-    data: PolicyData,
     reward: Tensor,
     costs: Tensor,
-    factor: Tensor | float,
-    constraints: Constraints,
+    group: Group,
+    limits: NDArray[np.float64],
+    estimate: EpisodeCost,
     held: NDArray[np.intp],
 ) -> StepProblem:
     """The problem of one policy; agents that share it share a constraint on their mean cost.
 
     Args:
+        reward: as in :class:`StepProblem`.
+        costs: as there.
         group: the policy's agents.
-        data: their rows.
-        reward: ``[T * N, G]`` M · A, A normalised.
-        costs: ``[m, T, N, G]`` cost advantages of the held costs, per step.
-        factor: M, as in ``reward``.
-        constraints: with the latest estimates.
+        limits: ``[m]`` or ``[G, m]`` of the held costs, per episode.
+        estimate: of all costs.
         held: ``[m]`` indices of the held costs among all.
     """
-    costs = costs.flatten(1, 2)
-    sums = sum_arrays((costs * data.mask).sum((1, 2)).double().cpu().numpy(), float(data.mask.sum()))
-    mean = torch.from_numpy(sums[0] / max(float(sums[1]), 1.0)).to(costs)
-    estimate = constraints.estimate
-    assert estimate is not None
-    above = estimate.cost[np.ix_(group.agents, held)] - constraints.limits[held]
-    return StepProblem(reward, factor * (costs - mean[:, None, None]), above.mean(0) / estimate.length)
+    above = estimate.cost[np.ix_(group.agents, held)] - limits
+    return StepProblem(reward, costs, above.mean(0) / estimate.length)
 
 
 def trust_region_update(
@@ -100,6 +93,8 @@ def trust_region_update(
         problem: objective and constraints.
         settings: of the step.
     """
+    if settings.radius <= 0.0:
+        return replace(measure(policy, data, settings.clip), details={"trust_region_radius": 0.0})
     if isinstance(policy.module, torch.nn.Module):
         policy.module.train()
     (count,) = sum_arrays(float(data.mask.sum()))
@@ -179,7 +174,7 @@ class _Search:
         """Go as far as is accepted; the share of the step, and the surrogates' changes."""
         parameters, settings = self._policy.parameters, self._settings
         unmoved = np.zeros(len(self._problem.excess))
-        if step.case is Case.STUCK or settings.radius <= 0.0:
+        if step.case is Case.STUCK:
             return 0.0, 0.0, unmoved
         start = torch.nn.utils.parameters_to_vector(parameters)
         (before,) = sum_arrays(self._surrogates(self._old).double().cpu().numpy())
