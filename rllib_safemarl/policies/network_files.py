@@ -12,13 +12,15 @@ from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.distributions import (
     ActionDistribution,
     Categorical,
+    Deterministic,
     DiagonalGaussian,
     MultiCategorical,
 )
 from rllib_safemarl.nn.mlp import PolicyMLP
 from rllib_safemarl.nn.set_encoder import SetLayout
 from rllib_safemarl.policies.kinds import MLPPolicy, Policy
-from rllib_safemarl.policies.planner import ActionLayout, Planner, StateLayout
+from rllib_safemarl.policies.layouts import ActionLayout, StateLayout
+from rllib_safemarl.policies.planner import Planner
 from rllib_safemarl.policies.planning import PlanningPolicy
 from rllib_safemarl.policies.planning_settings import PLANNING_SETTINGS
 from rllib_safemarl.policies.team_planner import TeamPlanner
@@ -83,7 +85,7 @@ def _mlp_from_json(name: str, described: dict[str, Any], arrays: Arrays) -> MLPP
 
 
 def _distribution(described: dict[str, Any]) -> ActionDistribution:
-    known = {each.__name__: each for each in (DiagonalGaussian, Categorical)}
+    known = {each.__name__: each for each in (DiagonalGaussian, Deterministic, Categorical)}
     name = described["distribution"]
     if name == MultiCategorical.__name__:
         return MultiCategorical(tuple(described["choices"]))

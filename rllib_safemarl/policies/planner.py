@@ -1,10 +1,9 @@
-"""The planner: the networks of DIFFUSION_CBF, what it must know of the data, and its states and actions."""
+"""The planner: the networks of DIFFUSION_CBF, and what it must know of the data."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,8 +16,9 @@ from rllib_safemarl.functional.diffusion_schedules import noise_schedule
 from rllib_safemarl.nn.barrier_networks import BarrierNetwork, OneStepModel
 from rllib_safemarl.nn.denoisers import make_denoiser
 from rllib_safemarl.nn.inverse_dynamics import InverseDynamics
-from rllib_safemarl.nn.set_encoder import SetEncoder, SetLayout
-from rllib_safemarl.nn.value_networks import TwinQNetwork, ValueNetwork, encode_actions
+from rllib_safemarl.nn.set_encoder import SetEncoder
+from rllib_safemarl.nn.value_networks import TwinQNetwork, ValueNetwork
+from rllib_safemarl.policies.layouts import ActionLayout, StateLayout
 
 CONDITIONS = ("barrier", "return")
 """Entries of y: least h of a window's moments to come, and the window's return."""
@@ -28,62 +28,6 @@ MOST_SCORES = 4096
 """Episodes of the calibration split that are kept at most, and thresholds of the precision mode."""
 LARGEST_OFFSET = 2.0
 """δ where β asks for more than the calibration split can tell: h, within ±1, is then negative everywhere."""
-
-
-@dataclass(frozen=True)
-class StateLayout:
-    """How a view makes up a state ``x = (s, o)``.
-
-    Attributes:
-        sets: own features and slots.
-        present: index, within a slot, of the flag that it is taken.
-        slots: K.
-    """
-
-    sets: SetLayout
-    present: int
-    slots: int
-
-    @property
-    def width(self) -> int:
-        """V, length of a state."""
-        return self.sets.width(self.slots)
-
-    def mask(self, views: Tensor) -> Tensor:
-        """Taken slots ``[..., K]`` of raw views ``[..., V]``."""
-        _, slots = self.sets.split(views)
-        if not self.slots:
-            return slots.new_zeros(*views.shape[:-1], 0, dtype=torch.bool)
-        return slots[..., self.present] > 0.0
-
-
-@dataclass(frozen=True)
-class ActionLayout:
-    """What an agent can do.
-
-    Attributes:
-        size: D of real actions, in [-1, 1] each; 0 with choices.
-        choices: number of choices of each decision; empty for real actions.
-        single: one decision, without an axis of its own.
-    """
-
-    size: int
-    choices: tuple[int, ...] = ()
-    single: bool = False
-
-    @property
-    def encoded(self) -> int:
-        """Length of an action as networks take it."""
-        return sum(self.choices) or self.size
-
-    def encode(self, actions: Tensor) -> Tensor:
-        """Actions as networks take them: ``[..., encoded]``."""
-        return encode_actions(actions, self.choices, self.single)
-
-    def every(self) -> Tensor:
-        """All joint choices ``[N, decisions]``."""
-        axes = [torch.arange(n) for n in self.choices]
-        return torch.cartesian_prod(*axes).view(-1, len(axes))
 
 
 class Planner(nn.Module):

@@ -21,7 +21,7 @@ from rllib_safemarl.envs.team import TEAM, make_views
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.nn.set_encoder import SetLayout
 from rllib_safemarl.offline.source import Prepare
-from rllib_safemarl.policies.planner import StateLayout
+from rllib_safemarl.policies.layouts import StateLayout
 from rllib_safemarl.policies.planning_settings import PLANNING_SETTINGS
 from rllib_safemarl.settings import Setting, one_of
 
