@@ -18,19 +18,18 @@ from rllib_safemarl.nn.denoisers import make_denoiser
 from rllib_safemarl.nn.inverse_dynamics import InverseDynamics
 from rllib_safemarl.nn.set_encoder import SetEncoder
 from rllib_safemarl.nn.value_networks import TwinQNetwork, ValueNetwork
+from rllib_safemarl.policies.acting_network import ActingNetwork
 from rllib_safemarl.policies.layouts import ActionLayout, StateLayout
 
 CONDITIONS = ("barrier", "return")
 """Entries of y: least h of a window's moments to come, and the window's return."""
-TRAINING_ONLY = ("value", "target_q", "denoiser")
-"""Networks that acting does without."""
 MOST_SCORES = 4096
 """Episodes of the calibration split that are kept at most, and thresholds of the precision mode."""
 LARGEST_OFFSET = 2.0
 """δ where β asks for more than the calibration split can tell: h, within ±1, is then negative everywhere."""
 
 
-class Planner(nn.Module):
+class Planner(ActingNetwork):
     """Plans of one agent from its own view; shared by all agents of a policy.
 
     Args:
@@ -40,8 +39,7 @@ class Planner(nn.Module):
         hiddens: of barrier and critics.
     """
 
-    mean: Tensor
-    deviation: Tensor
+    training_only = ("value", "target_q", "denoiser")
     plan_scales: Tensor
     rate: Tensor
     ranks: Tensor
@@ -50,9 +48,7 @@ class Planner(nn.Module):
     def __init__(
         self, layout: StateLayout, action: ActionLayout, settings: Mapping[str, Any], hiddens: Sequence[int]
     ) -> None:
-        super().__init__()
-        self.layout, self.action, self.settings = layout, action, dict(settings)
-        self.hiddens = tuple(hiddens)
+        super().__init__(layout, action, settings, hiddens)
         sets, own = layout.sets, layout.sets.own_size
         self.barrier = BarrierNetwork(
             sets, self.hiddens, settings["barrier_pooling"], settings["barrier_ignores"]
@@ -80,8 +76,6 @@ class Planner(nn.Module):
         """What the learner finds out about the data; saved with the weights."""
         width = self.layout.width
         facts = {
-            "mean": torch.zeros(width),
-            "deviation": torch.ones(width),
             "plan_scales": torch.ones(length, width),
             "rate": torch.tensor(1.0),
             "ranks": torch.linspace(-1.0, 1.0, RANK_POINTS).repeat(len(CONDITIONS), 1),
@@ -91,38 +85,7 @@ class Planner(nn.Module):
         for name, value in facts.items():
             self.register_buffer(name, value)
 
-    # Without what only learning needs.
-
-    def acting_state(self) -> dict[str, Tensor]:
-        """Every tensor that acting needs."""
-        return {
-            name: tensor
-            for name, tensor in self.state_dict().items()
-            if name.split(".")[0] not in TRAINING_ONLY
-        }
-
-    def load_acting(self, state: Mapping[str, Tensor]) -> None:
-        """Take over an :meth:`acting_state`, and drop what only learning needs.
-
-        Raises:
-            RuntimeError: the tensors are not those of this planner.
-        """
-        for name in TRAINING_ONLY:
-            delattr(self, name)
-        self.load_state_dict(state)
-        self.requires_grad_(False)
-
     # States.
-
-    def state(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised states ``[..., V]`` of raw views, and taken slots ``[..., K]``."""
-        mask = self.layout.mask(views)
-        return self.zeroed((views - self.mean) / self.deviation, mask), mask
-
-    def zeroed(self, x: Tensor, mask: Tensor) -> Tensor:
-        """States ``[..., V]`` with zeros in the slots that are not taken."""
-        own, slots = self.layout.sets.split(x)
-        return self.layout.sets.join(own, torch.where(mask.unsqueeze(-1), slots, 0.0))
 
     def barrier_along(self, states: Tensor, mask: Tensor) -> Tensor:
         """H along windows ``[B, ..., V]`` whose neighbours ``[B, K]`` stay those of the present."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from rllib_safemarl.policies.layouts import action_layout
 from rllib_safemarl.policies.planner import Planner
 from rllib_safemarl.policies.planning import PlanningPolicy
-from rllib_safemarl.rollout.planning_module import PlanningRLModule
+from rllib_safemarl.rollout.deciding_module import DecidingRLModule
 
 PLANNER = "planner"
 """Key of the model config under which the planner's layout, settings and widths stand."""
 
 
-class DiffusionCBFModule(PlanningRLModule):
+class DiffusionCBFModule(DecidingRLModule):
     """Acts by planning; exploring is acting.
 
     Attributes:

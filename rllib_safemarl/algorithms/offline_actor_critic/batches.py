@@ -47,7 +47,7 @@ class Transitions:
         next_seen: ``[M, S]`` and after it.
         actions: ``[M, D]`` or choices ``[M, ...]``, as policies put them out.
         reward: ``[M]`` per step.
-        cost: ``[M, C]`` per step, of the costs that are kept to.
+        cost: ``[M, C]`` per step, of all costs.
         ended: ``[M]`` nothing comes after the step.
         counted: ``[M]`` the agent acted, 1 or 0.
         slots: whom critics see in the step, where they see others' actions.
@@ -80,21 +80,20 @@ class BatchReader:
 
     Args:
         learner: an :class:`OfflineLearner`; its ``viewers`` are the policies' views and the critics'.
-        held: ``[C]`` indices of the costs that are kept to.
     """
 
-    def __init__(self, learner: Any, held: NDArray[np.intp]) -> None:
-        self._learner, self._held = learner, held
-        self._policy_views, self._critic_views = learner.viewers
+    def __init__(self, learner: Any) -> None:
+        self._learner = learner
 
     def __call__(self, windows: WindowBatch) -> dict[str, Transitions]:
         """Policy → its agents' steps."""
-        moments, critic_views = self._learner.moments(windows, 2), self._critic_views
+        moments = self._learner.moments(windows, 2)
+        policy_views, critic_views = self._learner.viewers
         seen = (moments.values, moments.alive, moments.positions)
         near = critic_views.shown(moments.edges, moments.positions) if critic_views.slots else None
         wide = narrow = critic_views(*seen, None, near)
-        if self._policy_views is not critic_views:
-            narrow = self._policy_views(*seen, moments.edges)
+        if policy_views is not critic_views:
+            narrow = policy_views(*seen, moments.edges)
         alive = moments.alive.reshape(len(windows), 2, -1)
         index = None if near is None else _by_moment(near, alive.shape, critic_views.slots)
         now = None if near is None or index is None else Neighbours(index[:, 0], near.hops)
@@ -110,7 +109,7 @@ class BatchReader:
                 *views[1],
                 self._learner.actions(windows, group).flatten(0, 1),
                 self._rows(reward[:, group.agents]),
-                self._rows(windows["costs"][:, 0, group.agents][..., self._held]),
+                self._rows(windows["costs"][:, 0, group.agents]),
                 self._rows(self._ended(windows, alive)[:, group.agents]),
                 self._learner.acting(windows, group).flatten(),
                 *slots,

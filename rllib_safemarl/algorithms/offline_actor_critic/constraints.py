@@ -56,7 +56,7 @@ class Constraint:
         inputs = agent.policy.inputs(rows.views)
         reward, costs = values_of_policy(agent, inputs, x, self.learner.generator)
         gain, magnitude = self.gain(agent, rows, reward, costs)
-        scale = max(self.learner.overall_mean(agent, magnitude.detach(), rows), 1e-6)
+        scale = max(self.learner.overall_mean(agent.group.policy, magnitude.detach(), rows), 1e-6)
         near = self.config.conservatism == "bc"
         distance = distance_to_data(agent, inputs, rows.actions) if near else None
         return actor_loss(gain, scale, distance, self.config.q_weight)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rllib_safemarl.algorithms.offline_actor_critic.actor_critic import ActorCritic
@@ -12,7 +14,9 @@ from rllib_safemarl.algorithms.offline_actor_critic.batches import Transitions
 from rllib_safemarl.functional.conservative_q import conservative_gap, nearby_actions, uniform_actions
 
 
-def bellman_targets(rows: Transitions, next_values: Tensor, scales: Tensor, gamma: float) -> Tensor:
+def bellman_targets(
+    rows: Transitions, next_values: Tensor, scales: Tensor, gamma: float, held: NDArray[np.intp] | None = None
+) -> Tensor:
     """``r + γ Q'`` and ``c + γ Q_c'`` in units of the scales, without Q' where nothing comes after.
 
     Args:
@@ -20,8 +24,10 @@ def bellman_targets(rows: Transitions, next_values: Tensor, scales: Tensor, gamm
         next_values: ``[1 + C, M]``, in units of the scales.
         scales: ``[1 + C]``.
         gamma: discount per step.
+        held: ``[C]`` indices of the costs; none where not given.
     """
-    signals = torch.cat([rows.reward[None], rows.cost.T])[: len(scales)] / scales[:, None]
+    costs = rows.cost[:, :0] if held is None else rows.cost[:, held]
+    signals = torch.cat([rows.reward[None], costs.T]) / scales[:, None]
     return signals + gamma * torch.where(rows.ended, 0.0, next_values)
 
 

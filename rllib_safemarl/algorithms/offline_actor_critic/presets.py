@@ -7,6 +7,7 @@ from typing import Any
 
 from rllib_safemarl.algorithms.offline.algorithm import OfflineAlgorithm
 from rllib_safemarl.algorithms.offline_actor_critic.config import OfflineActorCriticConfig
+from rllib_safemarl.algorithms.offline_actor_critic.fisor import FISOR
 
 
 class IndependentQConfig(OfflineActorCriticConfig):
@@ -137,5 +138,6 @@ OFFLINE_PRESETS: dict[str, type[OfflineAlgorithm]] = {
     "TD3BC_PID": TD3BCPID,
     "OFFLINE_CUP": OfflineCUP,
     "CPQ": CPQ,
+    "FISOR": FISOR,
 }
 """Name under which Ray knows each algorithm."""
