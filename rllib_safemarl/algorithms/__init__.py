@@ -29,6 +29,11 @@ from rllib_safemarl.algorithms.diffusion_cbf.config import (
 )
 from rllib_safemarl.algorithms.diffusion_cbf.madiff import MADiff, MADiffConfig
 from rllib_safemarl.algorithms.offline.behaviour_cloning import MABC, MABCConfig, MABCSafe, MABCSafeConfig
+from rllib_safemarl.algorithms.offline_actor_critic.presets import (
+    OFFLINE_PRESETS,
+    IndependentTD3BC,
+    IndependentTD3BCConfig,
+)
 from rllib_safemarl.rollout.multi_agent_env import register_environments
 
 ALGORITHMS: dict[str, type] = {
@@ -38,6 +43,7 @@ ALGORITHMS: dict[str, type] = {
     "DIFFUSION_CBF": DiffusionCBF,
     "DIFFUSION_RETURN": DiffusionReturn,
     "MADIFF": MADiff,
+    **OFFLINE_PRESETS,
 }
 """Name → Algorithm class of everything this package offers."""
 
@@ -68,6 +74,8 @@ __all__ = [
     "DiffusionReturnConfig",
     "HAPPOConfig",
     "IPPOConfig",
+    "IndependentTD3BC",
+    "IndependentTD3BCConfig",
     "MABCConfig",
     "MABCSafe",
     "MABCSafeConfig",

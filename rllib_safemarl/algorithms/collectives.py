@@ -68,3 +68,17 @@ def broadcast(tensors: Iterable[Tensor]) -> None:
     if num_learners() > 1:
         for tensor in tensors:
             dist.broadcast(tensor.data, src=0)
+
+
+def gather_last(tensor: Tensor) -> Tensor:
+    """Equally shaped tensors of all learners, one after another along the last axis."""
+    if num_learners() == 1:
+        return tensor
+    parts = [torch.empty_like(tensor) for _ in range(num_learners())]
+    dist.all_gather(parts, tensor.contiguous())
+    return torch.cat(parts, -1)
+
+
+def own_part(tensor: Tensor) -> Tensor:
+    """This learner's part of what :func:`gather_last` gave."""
+    return tensor if num_learners() == 1 else tensor.chunk(num_learners(), -1)[dist.get_rank()]

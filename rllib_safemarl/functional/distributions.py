@@ -84,6 +84,31 @@ class _GaussianLogProb(torch.autograd.Function):
 
 
 @dataclass(frozen=True)
+class Deterministic:
+    """One action; inputs are the action ``[..., D]`` itself."""
+
+    def sample(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        """The action."""
+        return inputs
+
+    def mode(self, inputs: Tensor) -> Tensor:
+        """The action."""
+        return inputs
+
+    def log_prob(self, inputs: Tensor, actions: Tensor) -> Tensor:
+        """There is none: a point has no density."""
+        raise NotImplementedError("a deterministic policy has no density")
+
+    def entropy(self, inputs: Tensor) -> Tensor:
+        """There is none."""
+        raise NotImplementedError("a deterministic policy has no entropy")
+
+    def kl(self, old: Tensor, new: Tensor) -> Tensor:
+        """There is none."""
+        raise NotImplementedError("deterministic policies have no divergence")
+
+
+@dataclass(frozen=True)
 class Categorical:
     """One of n choices; inputs are logits ``[..., n]``, actions integers ``[...]``."""
 

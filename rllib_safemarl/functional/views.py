@@ -118,6 +118,12 @@ class ViewBuilder:
             raise ValueError("a moving graph's views need its edges")
         return moving_neighbours(edges, self.kappa, self.slots)
 
+    def shown(self, edges: NDArray[np.int32] | None, positions: Array | None) -> Neighbours:
+        """The slots that views show: the nearest where a moving graph has more edges than there are slots."""
+        if self._choose_nearest and edges is not None and positions is not None:
+            edges = nearest_edges(edges, positions, self.slots)
+        return self.neighbours(edges)
+
     def __call__(
         self,
         values: Mapping[str, Array],
@@ -132,9 +138,7 @@ class ViewBuilder:
         """
         if self.slots == 0:
             return dict(values)
-        if self._choose_nearest and near is None and edges is not None and positions is not None:
-            edges = nearest_edges(edges, positions, self.slots)
-        near = self.neighbours(edges) if near is None else near
+        near = self.shown(edges, positions) if near is None else near
         joint = self._joint(values)
         kinds = self._kind_of if len(self._agents) > 1 else None
         return {

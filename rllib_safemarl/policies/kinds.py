@@ -1,4 +1,4 @@
-"""Policies that act without Ray, of whatever kind: networks with a distribution, and planners."""
+"""Policies that act without Ray, of whatever kind: networks with a distribution, and those that decide."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rllib_safemarl.envs.team import Group
 from rllib_safemarl.functional.distributions import ActionDistribution
 from rllib_safemarl.nn.mlp import PolicyMLP
 from rllib_safemarl.policies.actor import Actor, StackActor, stack_by_shape
+from rllib_safemarl.policies.deciding import DecidingActor, DecidingPolicy
 from rllib_safemarl.policies.planning import PlanningPolicy
 from rllib_safemarl.policies.planning_actor import PlanningActor
 
@@ -27,13 +28,21 @@ class MLPPolicy:
     distribution: ActionDistribution
 
 
-Policy = MLPPolicy | PlanningPolicy
+Policy = MLPPolicy | DecidingPolicy
+
+
+def deciding_actor(
+    group: Group, policy: DecidingPolicy, normalize_actions: bool, clip_actions: bool
+) -> DecidingActor:
+    """The acting side of a policy that decides; of planners one that keeps what was planned."""
+    kind = PlanningActor if isinstance(policy, PlanningPolicy) else DecidingActor
+    return kind(group, policy, normalize_actions, clip_actions)
 
 
 def policy_actors(
     groups: Sequence[Group], policies: Mapping[str, Policy], normalize_actions: bool, clip_actions: bool
 ) -> list[Actor]:
-    """Actors for all groups: MLPs of equal shape together, planners one by one.
+    """Actors for all groups: MLPs of equal shape together, those that decide one by one.
 
     Args:
         groups: of a team.
@@ -48,7 +57,7 @@ def policy_actors(
         if isinstance(policy, MLPPolicy):
             plain[group.policy] = policy
         else:
-            actors.append(PlanningActor(group, policy, normalize_actions, clip_actions))
+            actors.append(deciding_actor(group, policy, normalize_actions, clip_actions))
     networks = {name: policy.network for name, policy in plain.items()}
     for members in stack_by_shape([group for group in groups if group.policy in plain], networks):
         stacked = [networks[group.policy] for group in members]

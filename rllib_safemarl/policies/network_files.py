@@ -12,29 +12,38 @@ from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.distributions import (
     ActionDistribution,
     Categorical,
+    Deterministic,
     DiagonalGaussian,
     MultiCategorical,
 )
 from rllib_safemarl.nn.mlp import PolicyMLP
 from rllib_safemarl.nn.set_encoder import SetLayout
+from rllib_safemarl.policies.acting_network import ActingNetwork
+from rllib_safemarl.policies.action_sampler import ActionSampler
+from rllib_safemarl.policies.deciding import DecidingPolicy
 from rllib_safemarl.policies.kinds import MLPPolicy, Policy
-from rllib_safemarl.policies.planner import ActionLayout, Planner, StateLayout
+from rllib_safemarl.policies.layouts import ActionLayout, StateLayout
+from rllib_safemarl.policies.planner import Planner
 from rllib_safemarl.policies.planning import PlanningPolicy
-from rllib_safemarl.policies.planning_settings import PLANNING_SETTINGS
+from rllib_safemarl.policies.sampling import SamplingPolicy
 from rllib_safemarl.policies.team_planner import TeamPlanner
 
 Arrays = dict[str, NDArray]
 
 MLP = "mlp"
-PLANNERS: dict[str, type[Planner]] = {"planner": Planner, "team_planner": TeamPlanner}
-"""Kind of network → class of the planner."""
+DECIDING: dict[str, tuple[type[ActingNetwork], type[DecidingPolicy]]] = {
+    "planner": (Planner, PlanningPolicy),
+    "team_planner": (TeamPlanner, PlanningPolicy),
+    "action_sampler": (ActionSampler, SamplingPolicy),
+}
+"""Kind of networks → their class, and that of the policy that decides by them."""
 
 
 def policy_to_json(name: str, policy: Policy, arrays: Arrays) -> dict[str, Any]:
     """Describe a policy; its tensors go into ``arrays`` under ``networks/<name>/``."""
     if isinstance(policy, MLPPolicy):
         return _mlp_to_json(name, policy, arrays)
-    return _planner_to_json(name, policy.planner, arrays)
+    return _networks_to_json(name, policy.network, arrays)
 
 
 def policy_from_json(name: str, described: dict[str, Any], arrays: Arrays) -> Policy:
@@ -46,9 +55,15 @@ def policy_from_json(name: str, described: dict[str, Any], arrays: Arrays) -> Po
     kind = described.get("kind", MLP)
     if kind == MLP:
         return _mlp_from_json(name, described, arrays)
-    if kind not in PLANNERS:
+    if kind not in DECIDING:
         raise SafeMARLError(f"the policy's kind {kind!r} is unknown to this version.")
-    return PlanningPolicy(_planner_from_json(name, described, arrays))
+    network, policy = DECIDING[kind]
+    # A file from before a setting of acting was known acts by its default.
+    defaults = {setting: known.default for setting, known in policy.changeable.items()}
+    settings = {**defaults, **described["settings"]}
+    for setting, known in policy.changeable.items():
+        known.check(setting, settings[setting])
+    return policy(_networks_from_json(name, network, {**described, "settings": settings}, arrays))
 
 
 # Networks with a distribution.
@@ -83,7 +98,7 @@ def _mlp_from_json(name: str, described: dict[str, Any], arrays: Arrays) -> MLPP
 
 
 def _distribution(described: dict[str, Any]) -> ActionDistribution:
-    known = {each.__name__: each for each in (DiagonalGaussian, Categorical)}
+    known = {each.__name__: each for each in (DiagonalGaussian, Deterministic, Categorical)}
     name = described["distribution"]
     if name == MultiCategorical.__name__:
         return MultiCategorical(tuple(described["choices"]))
@@ -92,35 +107,32 @@ def _distribution(described: dict[str, Any]) -> ActionDistribution:
     return known[name]()
 
 
-# Planners.
+# Networks that decide.
 
 
-def _planner_to_json(name: str, planner: Planner, arrays: Arrays) -> dict[str, Any]:
-    for key, tensor in planner.acting_state().items():
+def _networks_to_json(name: str, network: ActingNetwork, arrays: Arrays) -> dict[str, Any]:
+    for key, tensor in network.acting_state().items():
         arrays[f"networks/{name}/{key}"] = tensor.cpu().numpy()
     return {
-        "kind": next(kind for kind, known in PLANNERS.items() if type(planner) is known),
-        "layout": asdict(planner.layout),
-        "action": {**asdict(planner.action), "choices": list(planner.action.choices)},
-        "settings": planner.settings,
-        "hiddens": list(planner.hiddens),
+        "kind": next(kind for kind, (known, _) in DECIDING.items() if type(network) is known),
+        "layout": asdict(network.layout),
+        "action": {**asdict(network.action), "choices": list(network.action.choices)},
+        "settings": network.settings,
+        "hiddens": list(network.hiddens),
     }
 
 
-def _planner_from_json(name: str, described: dict[str, Any], arrays: Arrays) -> Planner:
+def _networks_from_json(
+    name: str, make: type[ActingNetwork], described: dict[str, Any], arrays: Arrays
+) -> ActingNetwork:
     layout, action = described["layout"], described["action"]
-    # A file from before a setting of acting was known acts by its default.
-    defaults = {setting: known.default for setting, known in PLANNING_SETTINGS.items()}
-    settings = {**defaults, **described["settings"]}
-    for setting, known in PLANNING_SETTINGS.items():
-        known.check(setting, settings[setting])
-    planner = PLANNERS[described["kind"]](
+    network = make(
         StateLayout(**{**layout, "sets": SetLayout(**layout["sets"])}),
         ActionLayout(**{**action, "choices": tuple(action["choices"])}),
-        settings,
+        described["settings"],
         described["hiddens"],
     )
     begin = f"networks/{name}/"
     state = {key.removeprefix(begin): value for key, value in arrays.items() if key.startswith(begin)}
-    planner.load_acting({key: torch.from_numpy(value) for key, value in state.items()})
-    return planner
+    network.load_acting({key: torch.from_numpy(value) for key, value in state.items()})
+    return network

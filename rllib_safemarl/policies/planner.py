@@ -1,10 +1,9 @@
-"""The planner: the networks of DIFFUSION_CBF, what it must know of the data, and its states and actions."""
+"""The planner: the networks of DIFFUSION_CBF, and what it must know of the data."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,76 +16,20 @@ from rllib_safemarl.functional.diffusion_schedules import noise_schedule
 from rllib_safemarl.nn.barrier_networks import BarrierNetwork, OneStepModel
 from rllib_safemarl.nn.denoisers import make_denoiser
 from rllib_safemarl.nn.inverse_dynamics import InverseDynamics
-from rllib_safemarl.nn.set_encoder import SetEncoder, SetLayout
-from rllib_safemarl.nn.value_networks import TwinQNetwork, ValueNetwork, encode_actions
+from rllib_safemarl.nn.set_encoder import SetEncoder
+from rllib_safemarl.nn.value_networks import TwinQNetwork, ValueNetwork
+from rllib_safemarl.policies.acting_network import ActingNetwork
+from rllib_safemarl.policies.layouts import ActionLayout, StateLayout
 
 CONDITIONS = ("barrier", "return")
 """Entries of y: least h of a window's moments to come, and the window's return."""
-TRAINING_ONLY = ("value", "target_q", "denoiser")
-"""Networks that acting does without."""
 MOST_SCORES = 4096
 """Episodes of the calibration split that are kept at most, and thresholds of the precision mode."""
 LARGEST_OFFSET = 2.0
 """δ where β asks for more than the calibration split can tell: h, within ±1, is then negative everywhere."""
 
 
-@dataclass(frozen=True)
-class StateLayout:
-    """How a view makes up a state ``x = (s, o)``.
-
-    Attributes:
-        sets: own features and slots.
-        present: index, within a slot, of the flag that it is taken.
-        slots: K.
-    """
-
-    sets: SetLayout
-    present: int
-    slots: int
-
-    @property
-    def width(self) -> int:
-        """V, length of a state."""
-        return self.sets.width(self.slots)
-
-    def mask(self, views: Tensor) -> Tensor:
-        """Taken slots ``[..., K]`` of raw views ``[..., V]``."""
-        _, slots = self.sets.split(views)
-        if not self.slots:
-            return slots.new_zeros(*views.shape[:-1], 0, dtype=torch.bool)
-        return slots[..., self.present] > 0.0
-
-
-@dataclass(frozen=True)
-class ActionLayout:
-    """What an agent can do.
-
-    Attributes:
-        size: D of real actions, in [-1, 1] each; 0 with choices.
-        choices: number of choices of each decision; empty for real actions.
-        single: one decision, without an axis of its own.
-    """
-
-    size: int
-    choices: tuple[int, ...] = ()
-    single: bool = False
-
-    @property
-    def encoded(self) -> int:
-        """Length of an action as networks take it."""
-        return sum(self.choices) or self.size
-
-    def encode(self, actions: Tensor) -> Tensor:
-        """Actions as networks take them: ``[..., encoded]``."""
-        return encode_actions(actions, self.choices, self.single)
-
-    def every(self) -> Tensor:
-        """All joint choices ``[N, decisions]``."""
-        axes = [torch.arange(n) for n in self.choices]
-        return torch.cartesian_prod(*axes).view(-1, len(axes))
-
-
-class Planner(nn.Module):
+class Planner(ActingNetwork):
     """Plans of one agent from its own view; shared by all agents of a policy.
 
     Args:
@@ -96,8 +39,7 @@ class Planner(nn.Module):
         hiddens: of barrier and critics.
     """
 
-    mean: Tensor
-    deviation: Tensor
+    training_only = ("value", "target_q", "denoiser")
     plan_scales: Tensor
     rate: Tensor
     ranks: Tensor
@@ -106,9 +48,7 @@ class Planner(nn.Module):
     def __init__(
         self, layout: StateLayout, action: ActionLayout, settings: Mapping[str, Any], hiddens: Sequence[int]
     ) -> None:
-        super().__init__()
-        self.layout, self.action, self.settings = layout, action, dict(settings)
-        self.hiddens = tuple(hiddens)
+        super().__init__(layout, action, settings, hiddens)
         sets, own = layout.sets, layout.sets.own_size
         self.barrier = BarrierNetwork(
             sets, self.hiddens, settings["barrier_pooling"], settings["barrier_ignores"]
@@ -136,8 +76,6 @@ class Planner(nn.Module):
         """What the learner finds out about the data; saved with the weights."""
         width = self.layout.width
         facts = {
-            "mean": torch.zeros(width),
-            "deviation": torch.ones(width),
             "plan_scales": torch.ones(length, width),
             "rate": torch.tensor(1.0),
             "ranks": torch.linspace(-1.0, 1.0, RANK_POINTS).repeat(len(CONDITIONS), 1),
@@ -147,38 +85,7 @@ class Planner(nn.Module):
         for name, value in facts.items():
             self.register_buffer(name, value)
 
-    # Without what only learning needs.
-
-    def acting_state(self) -> dict[str, Tensor]:
-        """Every tensor that acting needs."""
-        return {
-            name: tensor
-            for name, tensor in self.state_dict().items()
-            if name.split(".")[0] not in TRAINING_ONLY
-        }
-
-    def load_acting(self, state: Mapping[str, Tensor]) -> None:
-        """Take over an :meth:`acting_state`, and drop what only learning needs.
-
-        Raises:
-            RuntimeError: the tensors are not those of this planner.
-        """
-        for name in TRAINING_ONLY:
-            delattr(self, name)
-        self.load_state_dict(state)
-        self.requires_grad_(False)
-
     # States.
-
-    def state(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised states ``[..., V]`` of raw views, and taken slots ``[..., K]``."""
-        mask = self.layout.mask(views)
-        return self.zeroed((views - self.mean) / self.deviation, mask), mask
-
-    def zeroed(self, x: Tensor, mask: Tensor) -> Tensor:
-        """States ``[..., V]`` with zeros in the slots that are not taken."""
-        own, slots = self.layout.sets.split(x)
-        return self.layout.sets.join(own, torch.where(mask.unsqueeze(-1), slots, 0.0))
 
     def barrier_along(self, states: Tensor, mask: Tensor) -> Tensor:
         """H along windows ``[B, ..., V]`` whose neighbours ``[B, K]`` stay those of the present."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from rllib_safemarl.envs.vector import Dynamics
-from rllib_safemarl.errors import SafeMARLError, nearest_name
+from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.barrier import choose_plan
 from rllib_safemarl.functional.barrier_projection import Projection, project_actions, project_choices
 from rllib_safemarl.functional.diffusion_conditions import rank_of_quantile
@@ -22,6 +21,7 @@ from rllib_safemarl.functional.diffusion_samplers import (
     solver_steps,
 )
 from rllib_safemarl.functional.plan_windows import to_plan, to_states
+from rllib_safemarl.policies.deciding import DecidingPolicy
 from rllib_safemarl.policies.decisions import FLAGS, Decision
 from rllib_safemarl.policies.planner import Planner
 from rllib_safemarl.policies.planning_settings import PLANNING_SETTINGS
@@ -36,7 +36,7 @@ PROJECTION_TOLERANCE = 1e-4
 """Of the condition, in units of h: solutions lie on its edge, and rounding would put half of them beyond."""
 
 
-class PlanningPolicy:
+class PlanningPolicy(DecidingPolicy):
     """Acts by planning.
 
     With the same noise at every step and for every agent, acting is a function of what is seen (and,
@@ -50,7 +50,11 @@ class PlanningPolicy:
         dynamics: the environment's own step, where it offers one; privileged.
     """
 
+    changeable = PLANNING_SETTINGS
+    flags = FLAGS
+
     def __init__(self, planner: Planner) -> None:
+        super().__init__(planner)
         self.planner = planner
         self.dynamics: Dynamics | None = None
         self.decision: Decision | None = None
@@ -63,30 +67,6 @@ class PlanningPolicy:
         """Begin without a plan, and the sequence of random numbers anew."""
         self._last = self.decision = None
         self._generator.manual_seed(0)
-
-    def change(self, settings: Mapping[str, Any]) -> None:
-        """Act by other settings from now on.
-
-        Args:
-            settings: some of ``PLANNING_SETTINGS``.
-
-        Raises:
-            SafeMARLError: there is no such setting, its value does not fit, or it is one of training.
-        """
-        for name, value in settings.items():
-            if name not in PLANNING_SETTINGS:
-                raise SafeMARLError(
-                    f"{name} cannot be changed of a planner that is trained."
-                    if name in self.planner.settings
-                    else f"planners have no setting {name!r}.{nearest_name(name, PLANNING_SETTINGS)}"
-                )
-            PLANNING_SETTINGS[name].check(name, value)
-        self.planner.settings.update(settings)
-        self.forget()
-
-    def act(self, views: Tensor) -> Tensor:
-        """Actions ``[B, D]`` in [-1, 1] per dimension, or choices, for raw views ``[B, V]``."""
-        return self.decide(views).actions
 
     def shielded(self, views: Tensor, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Actions ``[B, D]`` of another policy, projected as its own would be; flags ``[B]``."""

@@ -6,17 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from rllib_safemarl.envs.team import Group
 from rllib_safemarl.envs.vector import VectorEnv
-from rllib_safemarl.policies.actor import Actor, Choice
-from rllib_safemarl.policies.decisions import FLAGS
+from rllib_safemarl.policies.deciding import DecidingActor
 from rllib_safemarl.policies.planning import PlanningPolicy
-
-PLANNING = "planning/"
-"""What the names of planners' flags begin with."""
 
 
 class Planned(NamedTuple):
@@ -33,34 +27,18 @@ class Planned(NamedTuple):
     chosen: NDArray[np.int64]
 
 
-class PlanningActor(Actor):
-    """One policy that plans; exploring is acting.
-
-    Args:
-        group: its agents.
-        policy: their policy.
-        normalize_actions: as in RLlib, see :class:`ActionTransform`.
-        clip_actions: as in RLlib.
+class PlanningActor(DecidingActor):
+    """One policy that plans.
 
     Attributes:
         policy: the policy, which keeps what it planned last.
     """
 
-    flags = tuple(PLANNING + name for name in FLAGS)
-
-    def __init__(
-        self, group: Group, policy: PlanningPolicy, normalize_actions: bool, clip_actions: bool
-    ) -> None:
-        super().__init__([group], normalize_actions, clip_actions)
-        self.policy = policy
+    policy: PlanningPolicy
 
     def meet(self, env: VectorEnv) -> None:
         """Know the environment's own dynamics, which ``projection_model`` may ask for."""
         self.policy.dynamics = env.dynamics(self.kind)
-
-    def begin(self) -> None:
-        """Forget the last plans."""
-        self.policy.forget()
 
     def planned(self, features: Sequence[int]) -> Planned:
         """Features of the agents' own observations along what was planned last, in their own units.
@@ -74,9 +52,3 @@ class PlanningActor(Actor):
         values = decision.plans[..., at] * planner.deviation[at] + planner.mean[at]
         parts = (values, decision.barrier, decision.chosen)
         return Planned(*(part.unflatten(0, (-1, agents)).cpu().numpy() for part in parts))
-
-    def choose(self, views: torch.Tensor, explore: bool, generator: torch.Generator) -> Choice:
-        """Plan for every view."""
-        decision = self.policy.decide(views[0])
-        flags = {PLANNING + name: flag for name, flag in decision.flags.items()}
-        return Choice(decision.actions[None], flags=flags)

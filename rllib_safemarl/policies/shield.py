@@ -9,9 +9,10 @@ import torch
 from rllib_safemarl.envs.vector import VectorEnv
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.policies.actor import Actor, Choice
+from rllib_safemarl.policies.deciding import PLANNING
 from rllib_safemarl.policies.kinds import Policy
 from rllib_safemarl.policies.planning import PlanningPolicy
-from rllib_safemarl.policies.planning_actor import PLANNING, PlanningActor
+from rllib_safemarl.policies.planning_actor import PlanningActor
 
 SHIELD_FLAGS = ("accepted", "projected", "unsatisfied")
 """What is noted of a shielded decision; the names mean what they mean of planners."""

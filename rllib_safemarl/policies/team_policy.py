@@ -16,8 +16,8 @@ from rllib_safemarl.envs.team import Group, Team, make_groups, make_views
 from rllib_safemarl.errors import SafeMARLError, nearest_name
 from rllib_safemarl.functional.neighbourhoods import EMPTY
 from rllib_safemarl.policies.actor import joint_actions
+from rllib_safemarl.policies.deciding import DecidingPolicy
 from rllib_safemarl.policies.kinds import Policy, policy_actors
-from rllib_safemarl.policies.planning import PlanningPolicy
 
 
 @dataclass(frozen=True)
@@ -78,16 +78,16 @@ class TeamPolicy:
             actor.begin()
 
     def change(self, settings: Mapping[str, Any]) -> None:
-        """Have planners act by other settings from now on.
+        """Have policies that decide act by other settings from now on.
 
         Args:
-            settings: some of ``PLANNING_SETTINGS``, such as ``{"beta": 0.95, "n_plans": 8}``.
+            settings: some of ``PLANNING_SETTINGS`` or ``SAMPLING_SETTINGS``, such as ``{"n_plans": 8}``.
 
         Raises:
             SafeMARLError: no policy plans, there is no such setting, its value does not fit, or it would
                 change networks.
         """
-        planners = [policy for policy in self.policies.values() if isinstance(policy, PlanningPolicy)]
+        planners = [policy for policy in self.policies.values() if isinstance(policy, DecidingPolicy)]
         if settings and not planners:
             raise SafeMARLError(
                 f"{next(iter(settings))} cannot be changed: none of these policies plans, and only planners "

@@ -18,11 +18,9 @@ from rllib_safemarl.envs.team import Group
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.nn.mlp import PolicyMLP
 from rllib_safemarl.policies.actor import Actor, Choice, StackActor, stack_by_shape
-from rllib_safemarl.policies.kinds import MLPPolicy, Policy
-from rllib_safemarl.policies.planning import PlanningPolicy
-from rllib_safemarl.policies.planning_actor import PlanningActor
+from rllib_safemarl.policies.kinds import MLPPolicy, Policy, deciding_actor
+from rllib_safemarl.rollout.deciding_module import deciding_policy
 from rllib_safemarl.rollout.distributions import distribution_of
-from rllib_safemarl.rollout.planning_module import planning_policy
 from rllib_safemarl.rollout.rl_module import policy_mlp
 
 
@@ -100,9 +98,9 @@ def make_actors(
     plain = policy_mlps(groups, module)
     actors: list[Actor] = []
     for group in groups:
-        planning = planning_policy(module[group.policy])
-        if planning is not None:
-            actors.append(PlanningActor(group, planning, normalize_actions, clip_actions))
+        deciding = deciding_policy(module[group.policy])
+        if deciding is not None:
+            actors.append(deciding_actor(group, deciding, normalize_actions, clip_actions))
         elif group.policy not in plain:
             actors.append(ModuleActor(group, module[group.policy], normalize_actions, clip_actions))
     for members in stack_by_shape([g for g in groups if g.policy in plain], plain):
@@ -126,10 +124,9 @@ def portable_policies(groups: Sequence[Group], module: MultiRLModule) -> dict[st
         for name, network in policy_mlps(groups, module).items()
     }
     for group in groups:
-        planning = planning_policy(module[group.policy])
-        if planning is not None:
-            # With plans of its own.
-            found[group.policy] = PlanningPolicy(planning.planner)
+        deciding = deciding_policy(module[group.policy])
+        if deciding is not None:
+            found[group.policy] = deciding.fresh()
     return found
 
 

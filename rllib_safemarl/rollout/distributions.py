@@ -8,6 +8,7 @@ import torch
 from gymnasium import spaces
 from ray.rllib.core.distribution.torch.torch_distribution import (
     TorchCategorical,
+    TorchDeterministic,
     TorchDiagGaussian,
     TorchMultiCategorical,
 )
@@ -17,6 +18,7 @@ from torch import Tensor
 from rllib_safemarl.functional.distributions import (
     ActionDistribution,
     Categorical,
+    Deterministic,
     DiagonalGaussian,
     MultiCategorical,
 )
@@ -53,13 +55,15 @@ class RLlibDistribution:
 
 
 def distribution_of(module: RLModule) -> ActionDistribution:
-    """The distribution of a module's actions: ours where it is one of the three common ones."""
+    """The distribution of a module's actions: ours where it is one of the common ones."""
     distribution_class = module.get_exploration_action_dist_cls()
     space = module.action_space
     if distribution_class is TorchDiagGaussian:
         return DiagonalGaussian()
     if distribution_class is TorchCategorical:
         return Categorical()
+    if distribution_class is TorchDeterministic:
+        return Deterministic()
     if (
         isinstance(space, spaces.MultiDiscrete)
         and isinstance(distribution_class, type)

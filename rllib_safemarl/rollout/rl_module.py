@@ -13,6 +13,7 @@ from ray.rllib.core.rl_module.rl_module import RLModule
 from torch import nn
 
 from rllib_safemarl.nn.mlp import PolicyMLP
+from rllib_safemarl.rollout.network_module import NetworkRLModule
 
 OUTPUT_GAIN = 0.01
 """The policy head's initial weights are this share of RLlib's: a first policy acts around 0."""
@@ -54,6 +55,8 @@ class ActorRLModule(DefaultPPOTorchRLModule):
 
 def policy_mlp(module: RLModule) -> PolicyMLP | None:
     """The module as plain layers, sharing its parameters; ``None`` if it is anything but an MLP of ours."""
+    if type(module) is NetworkRLModule:
+        return module.network.folded()
     if type(module) is not ActorRLModule:
         return None
     encoder = getattr(module.encoder, "actor_encoder", None)

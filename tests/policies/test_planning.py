@@ -8,7 +8,8 @@ from rllib_safemarl.algorithms.diffusion_cbf.settings import DIFFUSION_CBF_SETTI
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.nn.set_encoder import SetLayout
 from rllib_safemarl.policies.decisions import FLAGS
-from rllib_safemarl.policies.planner import ActionLayout, Planner, StateLayout
+from rllib_safemarl.policies.layouts import ActionLayout, StateLayout
+from rllib_safemarl.policies.planner import Planner
 from rllib_safemarl.policies.planning import PlanningPolicy
 
 VECTOR = ActionLayout(2)

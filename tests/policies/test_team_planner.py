@@ -5,7 +5,7 @@ import torch
 
 from rllib_safemarl.algorithms.diffusion_cbf.madiff import MADiffConfig
 from rllib_safemarl.nn.set_encoder import SetLayout
-from rllib_safemarl.policies.planner import ActionLayout, StateLayout
+from rllib_safemarl.policies.layouts import ActionLayout, StateLayout
 from rllib_safemarl.policies.planning import PlanningPolicy
 from rllib_safemarl.policies.team_planner import TeamPlanner
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from rllib_safemarl.algorithms.constrained.critics import CriticStack
 from rllib_safemarl.envs.team import Group
 from rllib_safemarl.functional.advantages import generalised_advantages
-from rllib_safemarl.functional.neighbourhoods import Neighbours
 from rllib_safemarl.functional.views import ViewBuilder
 from rllib_safemarl.rollout.columns import ColumnBatch, ObservationColumns
 
@@ -111,28 +110,3 @@ def _group_estimates(
     )
     advantages = np.moveaxis(along_time, 1, 0)
     return GroupEstimates(views, values[:, :-1], advantages, values[:, :-1] + advantages)
-
-
-def seen_rewards(batch: ColumnBatch, scope: str, near: Neighbours | None) -> Float:
-    """Reward ``[T, N, A]`` as each agent sees it.
-
-    Args:
-        batch: the columns.
-        scope: ``own``, ``team`` (mean over all agents) or ``neighbourhood`` (mean over itself and
-            its neighbours).
-        near: slots ``[A, K]`` or ``[T, N, A, K]`` of the neighbourhood, needed for that scope.
-    """
-    own = batch.reward
-    if scope == "own":
-        return own
-    if scope == "team":
-        return np.broadcast_to(own.mean(-1, keepdims=True), own.shape)
-    assert near is not None
-    present = near.index >= 0
-    agent = np.maximum(near.index, 0)
-    if agent.ndim == 2:
-        picked = own[..., agent]
-    else:
-        picked = np.take_along_axis(own[..., None, :], agent.astype(np.intp), -1)
-    total = own + (picked * present).sum(-1, dtype=np.float32)
-    return total / (1.0 + present.sum(-1, dtype=np.float32))

@@ -17,7 +17,6 @@ from rllib_safemarl.algorithms.constrained.estimates import (
     GroupEstimates,
     critic_views,
     estimate,
-    seen_rewards,
 )
 from rllib_safemarl.algorithms.constrained.learner_metrics import log_constraints, log_estimates
 from rllib_safemarl.algorithms.constrained.policy_learner import PolicyLearner
@@ -26,6 +25,7 @@ from rllib_safemarl.algorithms.constrained.tightening import Tightening
 from rllib_safemarl.envs.team import make_views
 from rllib_safemarl.functional.gradients import clip_stacked_gradients
 from rllib_safemarl.functional.multipliers import PIDGains
+from rllib_safemarl.functional.rewards import seen_rewards
 from rllib_safemarl.nn.stacked import StackedMLP
 from rllib_safemarl.rollout.columns import ColumnBatch
 
@@ -156,7 +156,7 @@ class ConstrainedLearner(PolicyLearner):
         if config.reward_scope == "neighbourhood":
             edges = batch.observations.edges
             near = self._critic_views.neighbours(None if edges is None else edges[:-1])
-        reward = seen_rewards(batch, config.reward_scope, near)
+        reward = seen_rewards(batch.reward, config.reward_scope, near)
         signals = np.concatenate([reward[None], np.moveaxis(batch.cost[..., self._held], -1, 0)])
         moments = critic_views(batch, self._critic_views)
         estimates: dict[str, GroupEstimates] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rllib_safemarl.algorithms.columnar_config import COLUMNAR_SETTINGS, HOPS_OR_NONE
+from rllib_safemarl.functional.rewards import REWARD_SCOPES
 from rllib_safemarl.settings import SHARE, Setting, at_least, counts, is_number, one_of
 
 CONSTRAINED_SETTINGS: dict[str, Setting] = {
@@ -13,7 +14,7 @@ CONSTRAINED_SETTINGS: dict[str, Setting] = {
         "team",
         "-",
         "reward an agent learns from: the mean over the team, over its neighbourhood, or its own",
-        **one_of("team", "neighbourhood", "own"),
+        **one_of(*REWARD_SCOPES),
     ),
     # How the step is taken.
     "sequential": Setting(

@@ -14,14 +14,11 @@ from rllib_safemarl.algorithms.diffusion_cbf.prepare import label, take_split
 from rllib_safemarl.algorithms.diffusion_cbf.presets import PAPER, STRONG
 from rllib_safemarl.algorithms.diffusion_cbf.settings import DIFFUSION_CBF_SETTINGS
 from rllib_safemarl.algorithms.offline.algorithm import OfflineAlgorithm
-from rllib_safemarl.algorithms.offline.config import OFFLINE_SETTINGS, OfflineConfig
+from rllib_safemarl.algorithms.offline.config import OFFLINE_SETTINGS, OfflineConfig, describe_networks
 from rllib_safemarl.algorithms.settings import is_search_space
 from rllib_safemarl.data.dataset import Dataset
-from rllib_safemarl.envs.team import TEAM, make_views
 from rllib_safemarl.errors import SafeMARLError
-from rllib_safemarl.nn.set_encoder import SetLayout
 from rllib_safemarl.offline.source import Prepare
-from rllib_safemarl.policies.planner import StateLayout
 from rllib_safemarl.policies.planning_settings import PLANNING_SETTINGS
 from rllib_safemarl.settings import Setting, one_of
 
@@ -115,16 +112,7 @@ class DiffusionCBFConfig(OfflineConfig):
     def get_multi_rl_module_spec(self, **kwargs: Any) -> MultiRLModuleSpec:
         """The planners of a team's policies, sized by what their agents see."""
         spec = super().get_multi_rl_module_spec(**kwargs)
-        team = spec.model_config[TEAM]
-        views = make_views(team, self.policy_radius, self.max_neighbours)
-        kind_of = {team.policy_ids[i]: kind.name for kind in team.kinds for i in kind.agents}
-        hiddens = list(self.model_config.get("fcnet_hiddens", [128, 128]))
-        settings = {name: getattr(self, name) for name in OWN}
-        for policy, module in spec.rl_module_specs.items():
-            layout = views.layouts[kind_of[policy]]
-            sets = SetLayout(layout.own_size, layout.slot_size if layout.slots else 0)
-            present = layout.observation_size + layout.position_size
-            module.model_config = {PLANNER: (StateLayout(sets, present, layout.slots), settings, hiddens)}
+        describe_networks(self, spec, PLANNER, OWN)
         return spec
 
     def get_default_learner_class(self) -> type:

@@ -19,7 +19,8 @@ from rllib_safemarl.functional.calibration import episode_maxima, precision_thre
 from rllib_safemarl.functional.plan_windows import change_scales
 from rllib_safemarl.functional.window_returns import discounted_returns, value_floor
 from rllib_safemarl.offline.source import ALL, open_source
-from rllib_safemarl.policies.planner import MOST_SCORES, Planner, StateLayout
+from rllib_safemarl.policies.layouts import StateLayout
+from rllib_safemarl.policies.planner import MOST_SCORES, Planner
 
 
 def return_floor(dataset: Dataset, gamma: float, penalty: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -132,3 +133,28 @@ def team_spaces(team: Team, config: AlgorithmConfig) -> dict[str, Any]:
     views = make_views(team, config.policy_radius, config.max_neighbours)
     groups = make_groups(team, views, config.has_own_modules)
     return {TEAM: team, **{group.policy: (group.observation_space, group.action_space) for group in groups}}
+
+
+def describe_networks(config: OfflineConfig, spec: MultiRLModuleSpec, key: str, names: Iterable[str]) -> None:
+    """Tell modules that decide what their networks are made for.
+
+    Args:
+        config: of the algorithm.
+        spec: of the modules; it carries the team.
+        key: of the model config, under which the layout of states, settings and hidden layers are put.
+        names: of the settings.
+    """
+    from rllib_safemarl.envs.team import make_views
+    from rllib_safemarl.nn.set_encoder import SetLayout
+    from rllib_safemarl.policies.layouts import StateLayout
+
+    team: Team = spec.model_config[TEAM]
+    views = make_views(team, config.policy_radius, config.max_neighbours)
+    kind_of = {team.policy_ids[i]: kind.name for kind in team.kinds for i in kind.agents}
+    hiddens = list(config.model_config.get("fcnet_hiddens", [128, 128]))
+    settings = {name: getattr(config, name) for name in names}
+    for policy, module in spec.rl_module_specs.items():
+        layout = views.layouts[kind_of[policy]]
+        sets = SetLayout(layout.own_size, layout.slot_size if layout.slots else 0)
+        present = layout.observation_size + layout.position_size
+        module.model_config = {key: (StateLayout(sets, present, layout.slots), settings, hiddens)}

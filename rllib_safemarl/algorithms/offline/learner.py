@@ -15,13 +15,16 @@ from torch import Tensor
 
 from rllib_safemarl.algorithms.offline.dataset_team import check_same_team, needed_columns
 from rllib_safemarl.algorithms.team_learner import TeamLearner
+from rllib_safemarl.algorithms.trainable_policy import TrainablePolicy
 from rllib_safemarl.envs.team import Group
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.actions import ActionTransform
+from rllib_safemarl.functional.views import ViewBuilder
 from rllib_safemarl.offline.offline_data import Portion
 from rllib_safemarl.offline.source import Source
 from rllib_safemarl.offline.stream import WindowStream
 from rllib_safemarl.offline.windows import WindowBatch
+from rllib_safemarl.rollout.columns import ObservationColumns
 
 
 class OfflineLearner(TeamLearner):
@@ -102,15 +105,15 @@ class OfflineLearner(TeamLearner):
             self._recorded = dict(
                 zip((k.name for k in self.team.kinds), (k.name for k in source.schema.kinds), strict=True)
             )
-            graph = self.team.graph
-            moving = graph is not None and graph.moving and not np.isinf(self.config.policy_radius)
-            columns = needed_columns(self.team, source.schema, self._policy_views.slots > 0, moving)
+            has_slots, moving = any(views.slots > 0 for views in self.viewers), self._moving()
+            columns = needed_columns(self.team, source.schema, has_slots, moving)
             columns += self.extra_columns
             self.prepare(source)
+            radius = max(views.kappa for views in self.viewers)
             for column in columns:
                 if not source.has(column):
                     raise SafeMARLError(
-                        f"views of {self.config.policy_radius:g} hops need the column {column!r}, which the "
+                        f"views of {radius:g} hops need the column {column!r}, which the "
                         "dataset lacks: set kappa: 0, give agent_graph, or record it anew."
                     )
             self._stream = WindowStream(
@@ -118,19 +121,45 @@ class OfflineLearner(TeamLearner):
             )
         return self._stream
 
+    @property
+    def seed(self) -> int:
+        """The seed that all learners share."""
+        return self._seed
+
+    def policy_of(self, group: Group) -> TrainablePolicy:
+        """The policy of a group."""
+        return self._policies[group.policy]
+
+    @property
+    def viewers(self) -> tuple[ViewBuilder, ...]:
+        """What builds the views that are learned from."""
+        return (self._policy_views,)
+
+    def _moving(self) -> bool:
+        """Whether any view is found by edges that change."""
+        graph = self.team.graph
+        return graph is not None and graph.moving and not all(np.isinf(v.kappa) for v in self.viewers)
+
     # Windows as policies see them; the steps of all windows are rows.
 
     def views(self, windows: WindowBatch) -> dict[str, NDArray]:
         """Views of all agents at every step: kind → ``[B * H, A_kind, V]``."""
+        now = self.moments(windows, self.config.horizon)
+        return self._policy_views(now.values, now.alive, now.positions, now.edges)
 
-        def now(column: str) -> NDArray:
-            values = windows[column][:, : self.config.horizon]
+    def moments(self, windows: WindowBatch, count: int) -> ObservationColumns:
+        """What was seen in the first moments of every window, each a row: ``[B * count, ...]``."""
+
+        def rows(column: str) -> NDArray:
+            values = windows[column][:, :count]
             return values.reshape(-1, *values.shape[2:])
 
-        values = {name: now(f"observations/{kind}") for name, kind in self._recorded.items()}
-        positions = now("positions") if "positions" in windows.columns else None
-        edges = now("neighbours").astype(np.int32) if "neighbours" in windows.columns else None
-        return self._policy_views(values, now("active"), positions, edges)
+        return ObservationColumns(
+            {name: rows(f"observations/{kind}") for name, kind in self._recorded.items()},
+            rows("active"),
+            rows("positions") if "positions" in windows.columns else None,
+            rows("neighbours").astype(np.int32) if "neighbours" in windows.columns else None,
+        )
 
     def actions(self, windows: WindowBatch, group: Group) -> Tensor:
         """Recorded actions of a policy's agents, as the policy puts them out: ``[B * H, G, ...]``."""

@@ -1,4 +1,4 @@
-"""The RLModule of planners: a planning policy behind RLlib's forward methods."""
+"""The RLModule of policies that plan or sample: such a policy behind RLlib's forward methods."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ray.rllib.core.distribution.torch.torch_distribution import TorchDeterminis
 from ray.rllib.core.rl_module.rl_module import RLModule
 from ray.rllib.core.rl_module.torch import TorchRLModule
 
-from rllib_safemarl.policies.planning import PlanningPolicy
+from rllib_safemarl.policies.deciding import DecidingPolicy
 
 
-class PlanningRLModule(TorchRLModule):
-    """Acts by planning; exploring is acting.
+class DecidingRLModule(TorchRLModule):
+    """Acts by deciding; exploring is acting.
 
     Attributes:
         policy: made by the subclass in ``setup()``.
     """
 
-    policy: PlanningPolicy
+    policy: DecidingPolicy
 
     def get_exploration_action_dist_cls(self) -> Any:
         """Actions are chosen, not drawn."""
@@ -33,8 +33,8 @@ class PlanningRLModule(TorchRLModule):
         return {Columns.ACTIONS: actions, Columns.ACTION_LOGP: torch.zeros(len(actions))}
 
 
-def planning_policy(module: RLModule) -> PlanningPolicy | None:
-    """The policy of a module that does nothing but plan; ``None`` for any other module."""
-    if not isinstance(module, PlanningRLModule) or type(module)._forward is not PlanningRLModule._forward:
+def deciding_policy(module: RLModule) -> DecidingPolicy | None:
+    """The policy of a module that does nothing but decide; ``None`` for any other module."""
+    if not isinstance(module, DecidingRLModule) or type(module)._forward is not DecidingRLModule._forward:
         return None
     return module.policy

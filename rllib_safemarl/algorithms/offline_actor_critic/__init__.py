@@ -1,0 +1,1 @@
+"""Actors and critics learnt from data alone: the offline baselines as points of one core."""
