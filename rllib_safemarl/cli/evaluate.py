@@ -141,7 +141,7 @@ def _run_ours(
     from rllib_safemarl.evaluation.rollouts import evaluate_runner
     from rllib_safemarl.evaluation.trained import TrainedTeam
 
-    planners = newest_checkpoint(shield) if shield else None
+    planners = local_checkpoint(shield) if shield else None
     runner = TrainedTeam.read(folder).runner(changes, duration, unit, planners)
     try:
         safety = {}
