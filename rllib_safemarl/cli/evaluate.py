@@ -16,7 +16,7 @@ from rllib_safemarl.cli.console import one_line_errors, say, say_first
 from rllib_safemarl.cli.documents import parse_mapping, set_dotted
 from rllib_safemarl.cli.flags import TrainFlags
 from rllib_safemarl.cli.formats import count, number
-from rllib_safemarl.cli.paths import newest_checkpoint
+from rllib_safemarl.cli.trained import local_checkpoint
 from rllib_safemarl.errors import SafeMARLError
 
 ENV_RUNNERS, SAFETY = "env_runners", "safety"
@@ -58,9 +58,7 @@ def evaluate(checkpoint: str, **options: Any) -> None:
     say_first(f"evaluating {checkpoint}")
     if options["episodes"] and options["steps"]:
         raise SafeMARLError("--episodes and --steps exclude each other.")
-    folder = newest_checkpoint(checkpoint)
-    if not isinstance(folder, Path):
-        raise SafeMARLError(f"{checkpoint} lies elsewhere: copy it to this machine first.")
+    folder = local_checkpoint(checkpoint)
     if str(folder) != checkpoint:
         say(f"checkpoint: {folder}")
     results = _evaluate_quietly(folder, options)
@@ -143,7 +141,7 @@ def _run_ours(
     from rllib_safemarl.evaluation.rollouts import evaluate_runner
     from rllib_safemarl.evaluation.trained import TrainedTeam
 
-    planners = newest_checkpoint(shield) if shield else None
+    planners = local_checkpoint(shield) if shield else None
     runner = TrainedTeam.read(folder).runner(changes, duration, unit, planners)
     try:
         safety = {}

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from rllib_safemarl.cli.console import one_line_errors, say, say_first
-from rllib_safemarl.cli.documents import set_dotted
-from rllib_safemarl.cli.paths import newest_checkpoint
+from rllib_safemarl.cli.trained import local_checkpoint, trained_runner
 from rllib_safemarl.errors import SafeMARLError
-
-if TYPE_CHECKING:
-    from rllib_safemarl.rollout.trained_runner import TrainedEnvRunner
 
 
 @click.command()
@@ -51,9 +47,7 @@ if TYPE_CHECKING:
 def render(checkpoint: str, out: Path, **options: Any) -> None:
     """Draw episodes of CHECKPOINT: a checkpoint's folder, or that of a trial or experiment (its newest)."""
     say_first(f"drawing {checkpoint}")
-    folder = newest_checkpoint(checkpoint)
-    if not isinstance(folder, Path):
-        raise SafeMARLError(f"{checkpoint} lies elsewhere: copy it to this machine first.")
+    folder = local_checkpoint(checkpoint)
     if not out.parent.is_dir():
         raise SafeMARLError(f"there is no folder {out.parent} to write {out.name} into.")
     still = out.suffix.lower() == ".png"
@@ -65,7 +59,10 @@ def render(checkpoint: str, out: Path, **options: Any) -> None:
     from rllib_safemarl.envs.animation import write_animation, write_picture
     from rllib_safemarl.evaluation.filming import Film
 
-    film = Film(_runner(folder, options), options["seed"], options["explore"], options["plans"])
+    explore, seed = options["explore"], options["seed"]
+    fixed = {"explore": explore, "seed": seed, "num_envs_per_env_runner": 1}
+    runner = trained_runner(folder, options["assignments"], options["episodes"], **fixed)
+    film = Film(runner, seed, explore, options["plans"])
     try:
         if still:
             step = film.tightest_moment() if options["step"] is None else options["step"]
@@ -77,21 +74,3 @@ def render(checkpoint: str, out: Path, **options: Any) -> None:
         say(f"{len(frames)} frames: {out}")
     finally:
         film.close()
-
-
-def _runner(folder: Path, options: dict[str, Any]) -> TrainedEnvRunner:
-    """One copy of the environment, in which a checkpoint's policies act."""
-    from rllib_safemarl.algorithms.columnar_config import ColumnarConfig
-    from rllib_safemarl.cli.checking import check_env
-    from rllib_safemarl.evaluation.trained import TrainedTeam, read_config
-
-    _, config = read_config(folder)
-    if not isinstance(config, ColumnarConfig):
-        raise SafeMARLError(
-            f"{folder} was not written by an algorithm of this package; only those are drawn."
-        )
-    changes: dict[str, Any] = {"env_config": dict(config.env_config)}
-    set_dotted(changes, options["assignments"])
-    check_env(changes.get("env", config.env))
-    fixed = {"explore": options["explore"], "seed": options["seed"], "num_envs_per_env_runner": 1}
-    return TrainedTeam.read(folder).runner({**changes, **fixed}, options["episodes"])

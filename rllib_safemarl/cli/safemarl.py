@@ -10,6 +10,7 @@ from rllib_safemarl.cli.lazy import LazyGroup
 COMMANDS: dict[str, str] = {
     "compare": "rllib_safemarl.cli.compare:compare",
     "data": "rllib_safemarl.cli.data:data",
+    "decay": "rllib_safemarl.cli.decay:decay",
     "record": "rllib_safemarl.cli.record:record",
     "render": "rllib_safemarl.cli.render:render",
 }

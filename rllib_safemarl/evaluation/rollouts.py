@@ -105,6 +105,19 @@ def evaluate_runner(runner: ColumnarEnvRunner, num_episodes: int, explore: bool 
 def evaluate_controller(
     env: VectorEnv, controller: Controller, num_episodes: int, seed: int = 0
 ) -> EpisodeSet:
+    """Run episodes of a controller that needs no training, see :func:`controller_episodes`."""
+    team = controller_team(env)
+    return episode_set(*controller_episodes(env, controller, num_episodes, seed), team, env)
+
+
+def controller_team(env: VectorEnv, agent_graph: Any = None) -> Team:
+    """The team of an environment in which a controller acts; ``agent_graph`` as of :func:`describe_team`."""
+    return describe_team(env, lambda agent, *_: f"controller_{_kind_of(env, agent)}", agent_graph)
+
+
+def controller_episodes(
+    env: VectorEnv, controller: Controller, num_episodes: int, seed: int = 0
+) -> tuple[list[Episode], list[ColumnBatch]]:
     """Run episodes of a controller that needs no training.
 
     Args:
@@ -112,8 +125,11 @@ def evaluate_controller(
         controller: chooses the actions.
         num_episodes: E, rounded up to a multiple of N.
         seed: of the environment.
+
+    Returns:
+        The episodes, in order of their end, and the columns in which they ran.
     """
-    team = describe_team(env, lambda agent, *_: f"controller_{_kind_of(env, agent)}")
+    team = controller_team(env)
     views = make_views(team, 0, 0)
     collector = Collector(env, views, keeps_margins=True)
     collector.reset(seed)
@@ -128,7 +144,7 @@ def evaluate_controller(
             if quota[episode.copy] > 0:
                 quota[episode.copy] -= 1
                 episodes.append(episode)
-    return episode_set(episodes, batches, team, env)
+    return episodes, batches
 
 
 def _kind_of(env: VectorEnv, agent: Any) -> str:

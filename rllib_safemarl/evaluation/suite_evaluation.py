@@ -93,13 +93,6 @@ def _copies(num_episodes: int) -> int:
 
 
 def _make_env(evaluation: SuiteEvaluation, num_copies: int) -> VectorEnv:
-    """Copies of an environment that Ray or Gymnasium knows by name."""
-    from ray.rllib.algorithms.algorithm import Algorithm
-    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
-    from ray.rllib.env.env_context import EnvContext
+    from rllib_safemarl.rollout.make_env import named_vector_env
 
-    from rllib_safemarl.rollout.make_env import make_vector_env
-
-    _, creator = Algorithm._get_env_id_and_creator(evaluation.env, AlgorithmConfig())
-    context = EnvContext(dict(evaluation.env_config), worker_index=0)
-    return make_vector_env(creator, None, context, num_copies)
+    return named_vector_env(evaluation.env, evaluation.env_config, num_copies)

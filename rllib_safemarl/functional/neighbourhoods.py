@@ -56,11 +56,34 @@ def hop_distances(edges: Iterable[tuple[int, int]], num_agents: int) -> NDArray[
         if not (0 <= i < num_agents and 0 <= j < num_agents):
             raise ValueError(f"edge ({i}, {j}) names an agent outside 0..{num_agents - 1}")
         adjacency[i, j] = adjacency[j, i] = True
-    hops = np.full((num_agents, num_agents), UNREACHABLE, np.int16)
-    np.fill_diagonal(hops, 0)
-    frontier = np.eye(num_agents, dtype=bool)
+    return _breadth_first(adjacency)
+
+
+def moving_hops(edges: NDArray[np.int32]) -> NDArray[np.int16]:
+    """All-pairs hop distances ``[..., A, A]`` of graphs that change with every step.
+
+    Args:
+        edges: ``[..., A, E]`` the 1-hop neighbours of every agent, ``-1`` for none.
+
+    Returns:
+        Hops from row to column, 0 on the diagonal, ``UNREACHABLE`` where no path exists.
+    """
+    num_agents = edges.shape[-2]
+    # Empty places go to a column that is cut off again.
+    adjacency = np.zeros((*edges.shape[:-1], num_agents + 1), bool)
+    np.put_along_axis(adjacency, np.where(edges < 0, num_agents, edges).astype(np.intp), True, -1)
+    return _breadth_first(adjacency[..., :num_agents])
+
+
+def _breadth_first(adjacency: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Hop distances ``[..., A, A]`` along the edges of an adjacency matrix of that shape."""
+    num_agents = adjacency.shape[-1]
+    own = np.eye(num_agents, dtype=bool)
+    hops = np.where(own, 0, np.full(adjacency.shape, UNREACHABLE)).astype(np.int16)
+    frontier: NDArray[np.bool_] = np.broadcast_to(own, adjacency.shape)
+    steps = adjacency.astype(np.float32)
     for distance in range(1, num_agents):
-        frontier = (frontier.astype(np.float32) @ adjacency > 0) & (hops == UNREACHABLE)
+        frontier = (frontier.astype(np.float32) @ steps > 0) & (hops == UNREACHABLE)
         if not frontier.any():
             break
         hops[frontier] = distance
@@ -73,29 +96,29 @@ def complete_hops(num_agents: int) -> NDArray[np.int16]:
 
 
 def static_neighbours(hops: NDArray[np.int16], kappa: float, max_neighbours: int | None = None) -> Neighbours:
-    """Slots of the κ-hop neighbourhood on a fixed graph.
+    """Slots of the κ-hop neighbourhood on graphs whose distances are known.
 
     Args:
-        hops: ``[A, A]`` hop distances.
+        hops: ``[..., A, A]`` hop distances.
         kappa: radius in hops; ``inf`` takes every other agent, joined by a path or not.
         max_neighbours: at most so many slots; ignored for ``kappa=inf``.
 
     Returns:
-        Slots ``[A, K]``; K is the largest neighbourhood, at most ``max_neighbours``.
+        Slots ``[..., A, K]``; K is the largest neighbourhood, at most ``max_neighbours``.
     """
-    num_agents = hops.shape[0]
+    num_agents = hops.shape[-1]
     wide = hops.astype(np.int64)
     inside = np.ones_like(hops, bool) if np.isinf(kappa) else hops <= kappa
-    np.fill_diagonal(inside, False)
+    inside &= ~np.eye(num_agents, dtype=bool)
     key = np.where(inside, wide * num_agents + np.arange(num_agents), np.iinfo(np.int64).max)
-    slots = int(inside.sum(1).max(initial=0))
+    slots = int(inside.sum(-1).max(initial=0))
     if max_neighbours is not None and not np.isinf(kappa):
         slots = min(slots, max_neighbours)
-    order = np.argsort(key, axis=1, kind="stable")[:, :slots]
-    filled = np.take_along_axis(inside, order, 1)
+    order = np.argsort(key, axis=-1, kind="stable")[..., :slots]
+    filled = np.take_along_axis(inside, order, -1)
     return Neighbours(
         index=np.where(filled, order, EMPTY).astype(np.int32),
-        hops=np.where(filled, np.take_along_axis(hops, order, 1), 0).astype(np.int16),
+        hops=np.where(filled, np.take_along_axis(hops, order, -1), 0).astype(np.int16),
     )
 
 

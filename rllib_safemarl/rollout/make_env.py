@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -41,6 +41,15 @@ def make_vector_env(
         return as_parallel(creator(context.copy_with_overrides(vector_index=copy)) if copy else first)
 
     return ParallelVectorEnv(make, num_copies)
+
+
+def named_vector_env(name: str, settings: Mapping[str, Any], num_copies: int) -> VectorEnv:
+    """Copies of an environment that Ray or Gymnasium knows by name; ``settings`` are its ``env_config``."""
+    from ray.rllib.algorithms.algorithm import Algorithm
+    from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+    _, creator = Algorithm._get_env_id_and_creator(name, AlgorithmConfig())
+    return make_vector_env(creator, None, EnvContext(dict(settings), worker_index=0), num_copies)
 
 
 def as_parallel(env: Any) -> ParallelEnv:

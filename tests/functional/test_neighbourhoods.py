@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse.csgraph import shortest_path
 
 from rllib_safemarl.functional.neighbourhoods import (
     EMPTY,
     UNREACHABLE,
     complete_hops,
     hop_distances,
+    moving_hops,
     moving_neighbours,
     static_neighbours,
 )
@@ -87,3 +89,21 @@ def test_moving_and_static_neighbours_agree_on_any_graph(data):
 
     np.testing.assert_array_equal(padded(moving.index[0], EMPTY), padded(fixed.index, EMPTY))
     np.testing.assert_array_equal(padded(moving.hops[0], 0), padded(fixed.hops, 0))
+
+
+def test_hops_of_moving_graphs_are_those_of_scipy():
+    random = np.random.default_rng(0)
+    joined = random.random((5, 4, 7, 7)) < 0.15
+    edges = np.where(joined, np.arange(7), EMPTY).astype(np.int32)
+    hops = moving_hops(edges)
+    expected = np.array([[shortest_path(graph, unweighted=True) for graph in row] for row in joined])
+    np.testing.assert_array_equal(hops, np.where(np.isinf(expected), UNREACHABLE, expected))
+    assert (hops == UNREACHABLE).any() and hops[hops < UNREACHABLE].max() >= 4
+
+
+def test_slots_of_many_graphs_are_those_of_each():
+    random = np.random.default_rng(1)
+    hops = moving_hops(np.where(random.random((3, 5, 5)) < 0.4, np.arange(5), EMPTY).astype(np.int32))
+    together = static_neighbours(hops, float("inf"))
+    for index, graph in zip(together.index, hops, strict=True):
+        np.testing.assert_array_equal(index, static_neighbours(graph, float("inf")).index)
