@@ -28,6 +28,7 @@ FIRST_COLUMNS = (
     "worst_agent_bound",
     "limit",
     "limit_held",
+    "within_limit",
     "constraint",
 )
 LAST_COLUMNS = (

@@ -34,6 +34,7 @@ class Reading:
         constraint: its name, where there are several.
         worst_cost: cost per episode of the agent with the largest, summed over constraints.
         multiplier: mean over agents and constraints.
+        within_limit: share of episodes in which every agent kept to every limit.
         loss: of algorithms that learn from a dataset, whose episodes are those of their evaluation.
     """
 
@@ -47,6 +48,7 @@ class Reading:
     worst_cost: float
     multiplier: float
     loss: float = math.nan
+    within_limit: float = math.nan
 
     @property
     def holds(self) -> bool | None:
@@ -82,6 +84,7 @@ def read_result(result: Mapping[str, Any]) -> Reading:
         worst_cost=_first(result, f"{where}/episode_cost_max_agent"),
         multiplier=_first(result, "learners/__all_modules__/multiplier_mean"),
         loss=loss,
+        within_limit=_first(result, f"{where}/episode_within_limit_share"),
     )
 
 

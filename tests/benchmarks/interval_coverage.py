@@ -48,9 +48,7 @@ def coverage(draw: Draw, shape: tuple[int, ...], method: Callable, draws: int, t
 def main(draws: int) -> None:
     """Print one table, and as the last line the coverage of what tables use, by seeds, for normal runs."""
     print("Coverage of 95 % intervals over seeds; in bold the one that tables and figures show\n")
-    print(
-        "| runs | seeds | Student, of means | bootstrap, plain | bootstrap, widened | widened, 3 tasks |"
-    )
+    print("| runs | seeds | Student, of means | bootstrap, plain | bootstrap, widened | widened, 3 tasks |")
     print("|---|---:|---:|---:|---:|---:|")
     used: dict[str, float] = {}
     for name, draw in SHAPES.items():

@@ -56,7 +56,11 @@ def test_figures_of_a_trial():
     costs = [[[0], [2]], [[0], [4]], [[0], [0]]]
     returns = [[1, 3], [2, 2], [4, 0]]
     metrics = {"goal_reached": np.array([1.0, np.nan, 0.5]), "never": np.full(3, np.nan)}
-    safety = {"clean": np.array([1.0, 0.0, 0.0]), "severity": np.array([0.0, 1.0, 3.0])}
+    safety = {
+        "clean": np.array([1.0, 0.0, 0.0]),
+        "severity": np.array([0.0, 1.0, 3.0]),
+        "dangerous_steps": np.array([0.0, 3.0, 1.0]),
+    }
     figures = record(costs, returns, metrics=metrics, safety=safety).figures()
     assert figures["return"] == 2.0
     assert figures["return_std"] == 0.0, "over episodes, of the mean over agents"
@@ -67,7 +71,9 @@ def test_figures_of_a_trial():
     assert figures["worst_agent_bound"] == pytest.approx(bound)
     assert figures["limit_held"] is False
     assert figures["dangerous_episodes"] == pytest.approx(2 / 3)
-    assert figures["severity"] == 2.0, "over the episodes with danger"
+    assert figures["severity"] == 1.5, "over the four dangerous steps"
+    assert figures["within_limit"] == pytest.approx(1 / 3), "the second agent costs 2, 4 and 0"
+    assert "dangerous_steps" not in figures
     assert figures["goal_reached"] == 0.75
     assert "never" not in figures
     assert (figures["episodes"], figures["episode_steps"], figures["constraint"]) == (3, 30.0, "separation")
