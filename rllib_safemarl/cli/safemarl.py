@@ -10,6 +10,7 @@ from rllib_safemarl.cli.lazy import LazyGroup
 COMMANDS: dict[str, str] = {
     "compare": "rllib_safemarl.cli.compare:compare",
     "data": "rllib_safemarl.cli.data:data",
+    "plot": "rllib_safemarl.cli.plot:plot",
     "record": "rllib_safemarl.cli.record:record",
     "render": "rllib_safemarl.cli.render:render",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -142,6 +143,22 @@ def read_curve(trial_folder: Path) -> pd.DataFrame:
             readings.append(asdict(read_result(json.loads(line))))
         except json.JSONDecodeError:
             continue
+    return _in_order(readings)
+
+
+def read_readings(file: Path) -> pd.DataFrame:
+    """Readings that were kept one a line; of iterations that were run again the last count.
+
+    A line cut off by a crash is left out.
+    """
+    readings = []
+    for line in file.read_text("utf-8").splitlines() if file.is_file() else []:
+        with contextlib.suppress(json.JSONDecodeError):
+            readings.append(json.loads(line))
+    return _in_order(readings)
+
+
+def _in_order(readings: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(readings, columns=[*Reading.__dataclass_fields__])
     return frame.drop_duplicates("iteration", keep="last").sort_values("iteration", ignore_index=True)
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from rllib_safemarl.evaluation.statistics import BOOTSTRAP, FEW_SEEDS, Estimate
-from rllib_safemarl.evaluation.statistics_bootstrap import RESAMPLES, Float, redraw, tails
+from rllib_safemarl.evaluation.statistics import BOOTSTRAP, Estimate
+from rllib_safemarl.evaluation.statistics_bootstrap import RESAMPLES, Float, counts, enough, redraw, tails
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ def performance_profile(
     reached = [_reached(np.asarray(task, float).ravel(), limits, at_most) for task in tasks]
     share = np.mean([each.mean(0) for each in reached], axis=0)
     sizes = [len(each) for each in reached]
-    if min(sizes) < FEW_SEEDS:
+    if not enough(sizes):
         return Profile(limits, share, np.full_like(share, np.nan), np.full_like(share, np.nan))
     drawn = redraw(sizes, resamples, seed)
     shares = np.mean(
-        [_counts(d) @ each / len(each) for each, d in zip(reached, drawn, strict=True)],
+        [counts(d, len(each)) @ each / len(each) for each, d in zip(reached, drawn, strict=True)],
         axis=0,
     )
     low, high = np.percentile(shares, tails(sizes, confidence), axis=0)
@@ -67,13 +67,6 @@ def _reached(scores: Float, thresholds: Float, at_most: bool) -> Float:
     """``[n, K]``: 1 where a run reaches a threshold."""
     below = scores[:, None] <= thresholds[None]
     return (below if at_most else ~below).astype(float)
-
-
-def _counts(drawn: NDArray[np.intp]) -> Float:
-    """``[R, n]`` how often every run was drawn."""
-    resamples, runs = drawn.shape
-    flat = drawn + runs * np.arange(resamples)[:, None]
-    return np.bincount(flat.ravel(), minlength=resamples * runs).reshape(resamples, runs).astype(float)
 
 
 def probability_of_improvement(
@@ -90,19 +83,20 @@ def probability_of_improvement(
     Args:
         tasks: scores of the runs of one row, one array per task.
         others: those of the other row on the same tasks.
-        confidence: of the interval by the stratified bootstrap; NaN ends below five runs of a task.
+        confidence: of the interval by the stratified bootstrap; NaN ends where there are too few
+            runs, see :func:`rllib_safemarl.evaluation.statistics_bootstrap.enough`.
         resamples: bootstrap draws.
         seed: of the draws.
     """
     wins = [_wins(np.asarray(x, float), np.asarray(y, float)) for x, y in zip(tasks, others, strict=True)]
     mean, count = float(np.mean([w.mean() for w in wins])), sum(len(w) for w in wins)
     sizes, theirs = [w.shape[0] for w in wins], [w.shape[1] for w in wins]
-    if min(*sizes, *theirs) < FEW_SEEDS:
+    if not (enough(sizes) and enough(theirs)):
         return Estimate(mean, math.nan, math.nan, count, BOOTSTRAP)
     rows, columns = redraw(sizes, resamples, seed), redraw(theirs, resamples, seed + 1)
     draws = np.mean(
         [
-            np.einsum("ri,ij,rj->r", _counts(r), w, _counts(c)) / w.size
+            np.einsum("ri,ij,rj->r", counts(r, w.shape[0]), w, counts(c, w.shape[1])) / w.size
             for w, r, c in zip(wins, rows, columns, strict=True)
         ],
         axis=0,

@@ -170,17 +170,21 @@ class EpisodeMetrics:
         """Cost metrics from ``[E, A, C]`` costs of episodes."""
         mean = agent_costs(per_episode)
         per_agent = mean.sum(1)
-        held = self._limits is not None and len(self.episodes) > 0
         costs = {
             EPISODE_COST_MEAN: per_agent.mean(),
             EPISODE_COST_MAX_AGENT: per_agent.max(),
-            EPISODE_WITHIN_LIMIT_SHARE: within_limits(per_episode, self._limits).mean() if held else np.nan,
+            EPISODE_WITHIN_LIMIT_SHARE: self._within_limit(per_episode),
             AGENT_EPISODE_COSTS_MEAN: self._over_agents(per_agent),
         }
         if mean.shape[1] > 1:
             names = self._team.cost_names
             costs[EPISODE_COSTS_MEAN] = dict(zip(names, mean.mean(0), strict=True))
         return costs
+
+    def _within_limit(self, per_episode: NDArray[np.float64]) -> float:
+        if self._limits is None or not self.episodes:
+            return np.nan
+        return float(within_limits(per_episode, self._limits).mean())
 
     def _over_agents(self, values: NDArray[np.float64]) -> dict[str, float]:
         if self._per_agent:

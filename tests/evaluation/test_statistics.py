@@ -25,6 +25,8 @@ def test_t_interval_by_hand():
     assert estimate.mean == 2.0
     assert estimate.high - 2.0 == pytest.approx(4.302653 / math.sqrt(3), rel=1e-5)
     assert estimate.low == pytest.approx(4.0 - estimate.high)
+    alike = t_interval([0.4, 0.4 + 1e-16, 0.1 + 0.3])
+    assert alike.low == alike.mean == alike.high, "rounding is no spread"
 
 
 def test_single_values_have_no_interval():
