@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rllib_safemarl.data.dataset import Dataset
 from rllib_safemarl.errors import SafeMARLError, nearest_name
+from rllib_safemarl.functional.safety_metrics import within_limits
 from rllib_safemarl.settings import is_number
 
 
@@ -63,4 +64,4 @@ def safe_episodes(dataset: Dataset, limit: Any) -> NDArray[np.bool_]:
     limits = limits_of(dataset.schema.cost_names, limit)
     costs = np.add.reduceat(dataset["costs"].astype(np.float64), dataset.offsets[:-1])
     # Costs are stored as float32: a sum of them may lie above a limit by its rounding.
-    return np.asarray((costs <= limits + 1e-5 * np.abs(limits)).all((1, 2)))
+    return within_limits(costs, limits, tolerance=1e-5)

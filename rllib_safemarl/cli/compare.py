@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from rllib_safemarl.cli.suite_folder import SuiteFolder, Work
     from rllib_safemarl.evaluation.suites import Suite
 
-RESULTS, CURVES = "results.csv", "curves.png"
-
 
 @click.command()
 @click.argument("suite", metavar="SUITE", type=click.Path(path_type=Path))
@@ -37,7 +35,7 @@ RESULTS, CURVES = "results.csv", "curves.png"
 @click.option("--log-info", "-v", is_flag=True, help="Ray's own output, and tracebacks.")
 @one_line_errors
 def compare(suite: Path, budget: str | None, out: Path | None, tables_only: bool, **flags: Any) -> None:
-    """Train every row of SUITE under every seed, evaluate it, and write tables, a CSV and a picture.
+    """Train every row of SUITE under every seed, evaluate it, and write tables, figures, a CSV and a page.
 
     The same command again goes on where it was stopped, and does again only what has changed.
     """
@@ -53,7 +51,9 @@ def compare(suite: Path, budget: str | None, out: Path | None, tables_only: bool
     if work.to_evaluate and not tables_only:
         folder.create()
         signal = _run(read, folder, work, inputs, TrainFlags(**flags))
-    problems = _write(read, folder, _repeat(suite, budget))
+    from rllib_safemarl.cli.suite_pages import write_pages
+
+    problems = write_pages(read, folder, _repeat(suite, budget))
     if signal is not None:
         say("stopped; the same command goes on from here")
         raise SystemExit(128 + signal)
@@ -119,72 +119,6 @@ def _run(suite: Suite, folder: SuiteFolder, work: Work, inputs: Path, flags: Tra
         return None
     finally:
         ray.shutdown()
-
-
-def _write(suite: Suite, folder: SuiteFolder, command: str) -> int:
-    """Write tables and picture from what there is; return how many trials failed."""
-    from rllib_safemarl.cli.suite_folder import write_text
-    from rllib_safemarl.evaluation.comparison import FAILED, results_frame
-    from rllib_safemarl.evaluation.tables import Page, markdown_page
-
-    results = [folder.result(evaluation) for evaluation in suite.evaluations]
-    if not folder.path.is_dir():
-        raise SafeMARLError(f"there is nothing in {folder.path} to write tables from.")
-    frame = results_frame(results)
-    made = sorted({(r.record.about["date"], _version(r.record.about)) for r in results if r.record})
-    page = Page(
-        title=suite.title,
-        command=command,
-        date=" and ".join(dict.fromkeys(date for date, _ in made)) or "nothing evaluated yet",
-        version=" and ".join(dict.fromkeys(version for _, version in made)) or "no version",
-        seeds=suite.seeds,
-        episodes=suite.episodes,
-        unseen=suite.unseen,
-        budget=suite.budget,
-        picture=_draw(suite, folder, results),
-    )
-    csv = write_text(frame.to_csv(index=False, lineterminator="\n"), folder.path / RESULTS)
-    table = write_text(markdown_page(page, frame), folder.path / f"{suite.name}.md")
-    _say_rows(frame)
-    say(f"table: {table}")
-    say(f"results: {csv}")
-    if page.picture:
-        say(f"picture: {folder.path / page.picture}")
-    return len({result.evaluation.trial.folder for result in results if result.status == FAILED})
-
-
-def _version(about: Any) -> str:
-    commit = f" ({about['commit']})" if about["commit"] else ""
-    return f"rllib_safemarl {about['version']}{commit}"
-
-
-def _draw(suite: Suite, folder: SuiteFolder, results: list[Any]) -> str:
-    """Draw the learning curves and return the picture's name; empty if there is nothing to draw."""
-    curves: dict[str, dict[str, list[Any]]] = {}
-    for result in results:
-        if len(result.curve) > 1 and result.evaluation.is_own:
-            by_row = curves.setdefault(result.evaluation.environment, {})
-            by_row.setdefault(result.evaluation.row, []).append(result.curve)
-    if not curves:
-        return ""
-    try:
-        from rllib_safemarl.evaluation.figures import comparison_figure, save_figure
-    except ImportError:
-        say('for a picture: pip install "rllib_safemarl[plot]"')
-        return ""
-    return save_figure(comparison_figure(curves, suite.title), folder.path / CURVES).name
-
-
-def _say_rows(frame: Any) -> None:
-    """One line per row, for the terminal."""
-    from rllib_safemarl.evaluation.comparison import over_seeds_frame
-    from rllib_safemarl.evaluation.tables import headline, row_name
-
-    lines = over_seeds_frame(frame)
-    several = lines["environment"].nunique() > 1
-    for _, line in lines.iterrows():
-        where = f" on {line['environment']}" if several else ""
-        say(f"{row_name(line)}{where}: {headline(line)}")
 
 
 def _repeat(suite: Path, budget: str | None) -> str:

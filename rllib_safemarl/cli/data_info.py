@@ -12,10 +12,11 @@ import pandas as pd
 from rllib_safemarl.cli.formats import NOTHING, count, number
 from rllib_safemarl.data.columns import SPLITS
 from rllib_safemarl.data.dataset import Dataset
-from rllib_safemarl.data.dsrl_tasks import TASKS, normalised_cost
+from rllib_safemarl.data.dsrl_tasks import TASKS
 from rllib_safemarl.data.files import iterate_dataset
 from rllib_safemarl.data.schema import KindSchema
 from rllib_safemarl.data.statistics import episode_table
+from rllib_safemarl.functional.safety_metrics import normalised_cost
 
 _MOST_NAMES = 6
 

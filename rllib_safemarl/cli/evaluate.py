@@ -209,6 +209,7 @@ def table(results: Mapping[str, Any]) -> list[tuple[str, str]]:
         )
         rows.append((f"cost per episode and agent{named}", f"{number(cost)}{against}"))
         rows.append(("cost of the worst agent", number(figures.get("episode_cost_max_agent"))))
+        rows += _share("episodes within the limit", figures.get("episode_within_limit_share"))
     rows += _safety_rows(results.get(SAFETY) or {}, figures)
     for name, share in sorted((figures.get("planning") or {}).items()):
         if share is not None:
@@ -217,6 +218,11 @@ def table(results: Mapping[str, Any]) -> list[tuple[str, str]]:
         if key.endswith("_mean") and not key.startswith(("episode_", "agent_", "module_")):
             rows.append((key.removesuffix("_mean").replace("_", " "), number(value)))
     return rows
+
+
+def _share(name: str, value: float | None) -> list[tuple[str, str]]:
+    """A share in percent, if there is one."""
+    return [] if value is None or math.isnan(value) else [(name, f"{100 * value:.1f} %")]
 
 
 def _safety_rows(safety: Mapping[str, Any], figures: Mapping[str, Any]) -> list[tuple[str, str]]:

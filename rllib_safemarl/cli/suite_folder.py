@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -14,13 +13,13 @@ import pandas as pd
 
 from rllib_safemarl.evaluation.comparison import EvaluationResult
 from rllib_safemarl.evaluation.comparison_records import EvaluationRecord, load_record, save_record
-from rllib_safemarl.evaluation.curves import Reading
+from rllib_safemarl.evaluation.curves import Reading, read_readings
+from rllib_safemarl.evaluation.runs import CURVE_FILE, TRIALS_FOLDER
 
 if TYPE_CHECKING:
     from rllib_safemarl.evaluation.suite_trials import SuiteEvaluation, SuiteTrial
 
-TRIALS = "trials"
-PROGRESS, CURVE = "progress.json", "curve.jsonl"
+PROGRESS = "progress.json"
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class SuiteFolder:
 
     def __init__(self, path: Path, episodes: int) -> None:
         self.path = path.resolve()
-        self.trials = self.path / TRIALS
+        self.trials = self.path / TRIALS_FOLDER
         self.episodes = episodes
 
     def create(self) -> None:
@@ -124,28 +123,18 @@ class SuiteFolder:
         """Keep the figures of an iteration."""
         path = self.trials / folder
         path.mkdir(parents=True, exist_ok=True)
-        with (path / CURVE).open("a", encoding="utf-8") as file:
+        with (path / CURVE_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(reading)) + "\n")
 
     def forget_curve(self, folder: str) -> None:
         """Begin a trial's readings anew."""
-        (self.trials / folder / CURVE).unlink(missing_ok=True)
+        (self.trials / folder / CURVE_FILE).unlink(missing_ok=True)
 
     def _curve(self, folder: str) -> pd.DataFrame:
         """A trial's readings; of iterations that were run again the later count."""
-        curve = read_readings(self.trials / folder / CURVE)
+        curve = read_readings(self.trials / folder / CURVE_FILE)
         progress = self.progress(folder)
         return curve[curve["iteration"] <= progress.iteration] if progress.finished else curve
-
-
-def read_readings(file: Path) -> pd.DataFrame:
-    """Readings, one a line; a line that was cut off by a crash is left out."""
-    readings = []
-    for line in file.read_text("utf-8").splitlines() if file.is_file() else []:
-        with contextlib.suppress(json.JSONDecodeError):
-            readings.append(json.loads(line))
-    frame = pd.DataFrame(readings, columns=[*Reading.__dataclass_fields__])
-    return frame.drop_duplicates("iteration", keep="last").sort_values("iteration", ignore_index=True)
 
 
 @dataclass(frozen=True)

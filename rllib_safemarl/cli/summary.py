@@ -78,7 +78,8 @@ def draw(name: str, folder: Path, trials: list[Trial], labels: list[str]) -> Non
     if not curves:
         return
     try:
-        from rllib_safemarl.evaluation.figures import save_figure, training_figure
+        from rllib_safemarl.evaluation.figures import save_figure
+        from rllib_safemarl.evaluation.figures_curves import training_figure
     except ImportError:
         say('for a picture: pip install "rllib_safemarl[plot]"')
         return

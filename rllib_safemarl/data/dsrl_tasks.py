@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rllib_safemarl.errors import SafeMARLError, nearest_name
+from rllib_safemarl.functional.safety_metrics import normalised_return
 
 SOURCE = "https://huggingface.co/datasets/YYY-45/DSRL/resolve/main/"
 COST_LIMITS = {
@@ -102,19 +103,7 @@ class DSRLTask:
 
     def normalised_return(self, episode_return: float) -> float:
         """``(R - r_min) / (r_max - r_min)``; papers print a hundred times that."""
-        low, high = self.return_range
-        return (episode_return - low) / (high - low)
-
-
-def normalised_cost(cost: float, limit: float) -> float:
-    """``(C + ε) / (limit + ε)`` with ε = 1 for a limit of 0, else 0; at most 1 is safe.
-
-    Args:
-        cost: undiscounted, per episode.
-        limit: on it.
-    """
-    epsilon = 1.0 if limit == 0 else 0.0
-    return (cost + epsilon) / (limit + epsilon)
+        return normalised_return(episode_return, *self.return_range)
 
 
 def _task(line: str) -> DSRLTask:

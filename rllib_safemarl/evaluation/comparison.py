@@ -1,20 +1,24 @@
-"""Results of a suite as tidy frames: one line per evaluation, and one per row over its seeds."""
+"""Results of a suite as tidy frames: one line per evaluation, and learning curves over seeds."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from rllib_safemarl.evaluation.comparison_records import EvaluationRecord
-from rllib_safemarl.evaluation.statistics import t_interval, wilson_interval
+from rllib_safemarl.evaluation.statistics import FEW_SEEDS, t_interval
+from rllib_safemarl.evaluation.statistics_bootstrap import bootstrap_columns
 from rllib_safemarl.evaluation.suite_trials import SuiteEvaluation
 
 DONE, FAILED, UNFINISHED = "done", "failed", "unfinished"
+CURVE_RESAMPLES = 1_000
+"""Bootstrap draws of a learning curve, whose every moment has an interval."""
 FIRST_COLUMNS = (
     "environment",
     "row",
@@ -28,6 +32,7 @@ FIRST_COLUMNS = (
     "worst_agent_bound",
     "limit",
     "limit_held",
+    "within_limit",
     "constraint",
 )
 LAST_COLUMNS = (
@@ -143,60 +148,40 @@ def own_metrics(frame: pd.DataFrame) -> list[str]:
     return [name for name in frame if name not in known and frame[name].notna().any()]
 
 
-def over_seeds_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """One line per environment, row and variant, over the seeds that are done.
+def mean_curve(curves: Sequence[pd.DataFrame], column: str, confidence: float = 0.95) -> pd.DataFrame:
+    """A column over seeds by iteration.
 
-    Of every numeric column stand the mean under its name and the half-width of Student's 95 % interval
-    under ``<name>_half`` (NaN for one seed); beside them ``constraint``, ``worst_agent_bound_max``,
-    ``peak_multiplier_max``, ``seeds_done``, ``seeds_planned`` and ``seeds_held`` (seeds under the limit by
-    the worst agent's upper bound; NaN without a limit); ``dangerous_low`` and ``dangerous_high``, Wilson's
-    95 % interval of the share of dangerous episodes, those of all seeds together.
-    """
-    lines = []
-    for (environment, row, variant), group in frame.groupby(["environment", "row", "variant"], sort=False):
-        done = group[group["status"] == DONE]
-        line: dict[str, Any] = {"environment": environment, "row": row, "variant": variant}
-        for name in done.select_dtypes("number").columns.drop("seed"):
-            values = done[name].dropna()
-            # Limits may be infinite, and then have no interval.
-            estimate = t_interval(values) if np.isfinite(values).all() else None
-            line[name] = estimate.mean if estimate else values.max()
-            line[f"{name}_half"] = estimate.mean - estimate.low if estimate else math.nan
-        held = done["limit_held"].dropna()
-        known = done[done["dangerous_episodes"].notna()]
-        dangerous = (known["dangerous_episodes"] * known["episodes"]).sum()
-        pooled = wilson_interval(round(dangerous), int(known["episodes"].sum()))
-        lines.append(
-            line
-            | {
-                "worst_agent_bound_max": done["worst_agent_bound"].max(),
-                "peak_multiplier_max": done["peak_multiplier"].max(),
-                "constraint": next(iter(done["constraint"].dropna()), ""),
-                "dangerous_low": pooled.low,
-                "dangerous_high": pooled.high,
-                "seeds_done": len(done),
-                "seeds_planned": len(group),
-                "seeds_held": float(held.astype(bool).sum()) if len(held) else math.nan,
-            }
-        )
-    return pd.DataFrame(lines)
-
-
-def mean_curve(curves: list[pd.DataFrame], column: str, confidence: float = 0.95) -> pd.DataFrame:
-    """Mean over seeds by iteration.
+    Below five seeds these are means with Student's intervals, else interquartile means with the bootstrap's.
 
     Args:
         curves: one per seed.
         column: which of their columns.
-        confidence: of Student's interval.
+        confidence: of the intervals.
 
     Returns:
         Columns ``steps``, ``mean``, ``low`` and ``high``, one line per iteration that some seed has a
         value of; ``low`` and ``high`` are NaN where it is one seed alone.
     """
-    everything = pd.concat([curve[["iteration", "steps", column]] for curve in curves]).dropna()
-    lines = []
-    for _, group in everything.groupby("iteration"):
-        estimate = t_interval(group[column], confidence)
-        lines.append((group["steps"].mean(), estimate.mean, estimate.low, estimate.high))
-    return pd.DataFrame(lines, columns=["steps", "mean", "low", "high"])
+    everything = pd.concat(
+        [curve[["iteration", "steps", column]].assign(seed=seed) for seed, curve in enumerate(curves)]
+    ).dropna()
+    values = everything.pivot(index="iteration", columns="seed", values=column)
+    steps = everything.groupby("iteration")["steps"].mean()
+    parts = []
+    # Iterations of which the same seeds tell are averaged at once, under the same draws.
+    for seeds, part in values.groupby(values.notna().apply(tuple, axis=1)):
+        runs = part.to_numpy()[:, np.array(seeds)]
+        mean, low, high = _average(runs, confidence)
+        columns = {"steps": steps[part.index], "mean": mean, "low": low, "high": high}
+        parts.append(pd.DataFrame(columns, index=part.index))
+    if not parts:
+        return pd.DataFrame(columns=["steps", "mean", "low", "high"], dtype=float)
+    return pd.concat(parts).sort_index().reset_index(drop=True)
+
+
+def _average(runs: NDArray[np.float64], confidence: float) -> tuple[NDArray[np.float64], ...]:
+    """Averages and intervals ``[K]`` of ``[K, n]`` values of n seeds."""
+    if runs.shape[1] >= FEW_SEEDS:
+        return bootstrap_columns([runs.T], confidence, CURVE_RESAMPLES)
+    estimates = [t_interval(values, confidence) for values in runs]
+    return tuple(np.array([getattr(e, name) for e in estimates]) for name in ("mean", "low", "high"))

@@ -14,12 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rllib_safemarl.evaluation.statistics import upper_bound
+from rllib_safemarl.functional.safety_metrics import (
+    agent_costs,
+    mean_severity,
+    team_returns,
+    within_limits,
+)
 
 if TYPE_CHECKING:
     from rllib_safemarl.evaluation.rollouts import EpisodeSet
 
 FORMAT = "rllib_safemarl evaluation 2"
 _METRIC, _SAFETY = "metric/", "safety/"
+_MEANS = ("safe_share", "strict_safe_share", "violations", "violations_per_1000")
 
 
 @dataclass(frozen=True)
@@ -63,10 +70,11 @@ class EvaluationRecord:
         tightest = max(shown, key=_tightness, default=_NO_COST)
         several = {f"cost_{c['constraint']}": c["cost"] for c in costs} if len(costs) > 1 else {}
         return {
-            "return": float(self.returns.mean()),
-            "return_std": float(self.returns.mean(1).std(ddof=1)) if self.episodes > 1 else np.nan,
+            "return": float(team_returns(self.returns).mean()),
+            "return_std": float(team_returns(self.returns).std(ddof=1)) if self.episodes > 1 else np.nan,
             **tightest,
             "limit_held": all(c["limit_held"] for c in costs) if self._has_limit else None,
+            "within_limit": self.within_limit,
             **{name: float(np.nanmean(v)) for name, v in self.metrics.items() if not np.isnan(v).all()},
             **several,
             **self.safety_figures(),
@@ -75,23 +83,28 @@ class EvaluationRecord:
         }
 
     def safety_figures(self) -> dict[str, float]:
-        """Means over episodes; severity over those with danger, NaN if there was none."""
-        figures = {
-            name: float(v.mean()) for name, v in self.safety.items() if name not in ("clean", "severity")
+        """Means over episodes; severity over all dangerous steps, NaN if there was none."""
+        if "clean" not in self.safety:
+            return {}
+        dangerous = self.safety["clean"] == 0.0
+        # Records of before they told dangerous steps weigh dangerous episodes alike.
+        weights = self.safety.get("dangerous_steps", dangerous.astype(float))
+        return {
+            **{name: float(self.safety[name].mean()) for name in _MEANS if name in self.safety},
+            "dangerous_episodes": float(dangerous.mean()),
+            "severity": mean_severity(self.safety["severity"], weights),
         }
-        if "clean" in self.safety:
-            dangerous = self.safety["clean"] == 0.0
-            severity = self.safety["severity"][dangerous]
-            figures |= {
-                "dangerous_episodes": float(dangerous.mean()),
-                "severity": float(severity.mean()) if len(severity) else np.nan,
-            }
-        return figures
 
     def tightness(self) -> dict[str, float]:
         """Constraint → by what share of its limit the worst agent's bound is above it; -inf without one."""
         costs = [self._cost_figures(c) for c in range(self.costs.shape[2])]
         return {figures["constraint"]: _tightness(figures) for figures in costs}
+
+    @property
+    def within_limit(self) -> float:
+        """Share of episodes in which every agent kept to every limit; NaN without limits."""
+        held = within_limits(self.costs, np.array(self.limits))
+        return float(held.mean()) if self._has_limit else np.nan
 
     @property
     def _has_limit(self) -> bool:
@@ -101,8 +114,8 @@ class EvaluationRecord:
         per_agent, limit = self.costs[:, :, c], self.limits[c]
         bound = max(upper_bound(per_agent[:, i]) for i in range(per_agent.shape[1]))
         return {
-            "cost": float(per_agent.mean()),
-            "worst_agent_cost": float(per_agent.mean(0).max()),
+            "cost": float(agent_costs(per_agent).mean()),
+            "worst_agent_cost": float(agent_costs(per_agent).max()),
             "worst_agent_bound": bound,
             "limit": limit,
             "constraint": self.cost_names[c],

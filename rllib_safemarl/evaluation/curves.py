@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ class Reading:
         constraint: its name, where there are several.
         worst_cost: cost per episode of the agent with the largest, summed over constraints.
         multiplier: mean over agents and constraints.
+        within_limit: share of episodes in which every agent kept to every limit.
         loss: of algorithms that learn from a dataset, whose episodes are those of their evaluation.
     """
 
@@ -47,6 +49,7 @@ class Reading:
     worst_cost: float
     multiplier: float
     loss: float = math.nan
+    within_limit: float = math.nan
 
     @property
     def holds(self) -> bool | None:
@@ -82,6 +85,7 @@ def read_result(result: Mapping[str, Any]) -> Reading:
         worst_cost=_first(result, f"{where}/episode_cost_max_agent"),
         multiplier=_first(result, "learners/__all_modules__/multiplier_mean"),
         loss=loss,
+        within_limit=_first(result, f"{where}/episode_within_limit_share"),
     )
 
 
@@ -139,6 +143,22 @@ def read_curve(trial_folder: Path) -> pd.DataFrame:
             readings.append(asdict(read_result(json.loads(line))))
         except json.JSONDecodeError:
             continue
+    return _in_order(readings)
+
+
+def read_readings(file: Path) -> pd.DataFrame:
+    """Readings that were kept one a line; of iterations that were run again the last count.
+
+    A line cut off by a crash is left out.
+    """
+    readings = []
+    for line in file.read_text("utf-8").splitlines() if file.is_file() else []:
+        with contextlib.suppress(json.JSONDecodeError):
+            readings.append(json.loads(line))
+    return _in_order(readings)
+
+
+def _in_order(readings: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(readings, columns=[*Reading.__dataclass_fields__])
     return frame.drop_duplicates("iteration", keep="last").sort_values("iteration", ignore_index=True)
 

@@ -15,7 +15,7 @@ from rllib_safemarl.envs.vector import VectorEnv
 from rllib_safemarl.evaluation.controllers import Controller
 from rllib_safemarl.evaluation.episode_danger import safety_of_columns
 from rllib_safemarl.evaluation.statistics import upper_bound
-from rllib_safemarl.functional.safety_metrics import EpisodeSafety
+from rllib_safemarl.functional.safety_metrics import EpisodeSafety, agent_costs, team_returns
 from rllib_safemarl.policies.actor import Acted, Actor
 from rllib_safemarl.rollout.collector import Collector, Episode
 from rllib_safemarl.rollout.columns import ColumnBatch
@@ -45,12 +45,12 @@ class EpisodeSet:
     @property
     def team_return(self) -> float:
         """Mean over episodes and agents."""
-        return float(self.returns.mean())
+        return float(team_returns(self.returns).mean())
 
     @property
     def cost(self) -> float:
         """Mean over episodes and agents of the summed costs."""
-        return float(self.costs.sum(-1).mean())
+        return float(agent_costs(self.costs.sum(-1)).mean())
 
     def worst_agent_bound(self, confidence: float = 0.95) -> float:
         """Largest over agents of the upper confidence bound of their mean cost per episode."""

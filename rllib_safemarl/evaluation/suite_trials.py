@@ -15,6 +15,8 @@ from rllib_safemarl.evaluation.suite_parts import ENVIRONMENT_KEYS, mapping, mer
 _DIGITS = 10
 SHIELD = "shield"
 """Key of a variant that names the row whose planners correct what the policies choose."""
+TRAINED_IN = ", trained in "
+"""Between the name of an unseen environment and that of the one a row was trained in, where several are."""
 EVALUATION_SEED = 1_000_000
 """Added to a trial's seed: episodes of the evaluation are none of the training."""
 
@@ -153,7 +155,7 @@ def evaluations_of(
         settings = mapping(spec.get("env_config") or {}, f"env_config of {named}")
         # Of an environment of another name the settings have other meanings.
         own = config if spec.get("env", trial.env) == trial.env else {}
-        label = f"{name}, trained in {trial.environment}" if several else name
+        label = f"{name}{TRAINED_IN}{trial.environment}" if several else name
         places[label] = (str(spec.get("env", trial.env)), merged(own, settings))
     for environment, (env, env_config) in places.items():
         for variant, changes in {"": {}, **variants}.items():

@@ -78,6 +78,7 @@ class Suite:
         rows: names in the order of the table, controllers last.
         environments: names of those that are trained in.
         unseen: names of those that are only evaluated in.
+        controllers: names of the rows that need no training.
         seeds: of the trials.
         episodes: of each evaluation.
         trials: every row on every environment under every seed.
@@ -90,6 +91,7 @@ class Suite:
     rows: tuple[str, ...]
     environments: tuple[str, ...]
     unseen: tuple[str, ...]
+    controllers: tuple[str, ...]
     seeds: tuple[int, ...]
     episodes: int
     trials: tuple[SuiteTrial, ...]
@@ -140,6 +142,7 @@ def read_suite(
         rows=(*rows, *controllers),
         environments=tuple(environments),
         unseen=tuple(unseen),
+        controllers=tuple(controllers),
         seeds=seeds,
         episodes=positive(episodes, f"evaluation_episodes of {where}"),
         trials=trials,

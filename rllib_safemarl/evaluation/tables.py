@@ -1,285 +1,224 @@
-"""A comparison as a page of Markdown: what holds, how well, and from how much."""
+"""Tables of a comparison: what holds, how well, and from how much."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import pandas as pd
 
-from rllib_safemarl.evaluation.comparison import DONE, FAILED, over_seeds_frame, own_metrics
-from rllib_safemarl.evaluation.statistics import FEW_SEEDS
+from rllib_safemarl.evaluation.cells import (
+    NOTHING,
+    figure,
+    interval,
+    percent,
+    percent_interval,
+    side_by_side,
+    title_of,
+    whole,
+)
+from rllib_safemarl.evaluation.comparison import own_metrics
+from rllib_safemarl.evaluation.comparison_rows import RowSummary
+from rllib_safemarl.evaluation.comparison_scores import Generalisation, Overall
+from rllib_safemarl.evaluation.report import Table
+from rllib_safemarl.evaluation.statistics import ROUNDING
 
-NOTHING = "–"
-_Cell = Callable[[Mapping[str, Any]], str]
-
-
-@dataclass(frozen=True)
-class Page:
-    """What stands around the tables.
-
-    Attributes:
-        title: the suite's.
-        command: repeats it.
-        date: when it was made.
-        version: of the package, with the commit where there is one.
-        seeds: of the trials.
-        episodes: of each evaluation.
-        unseen: names of environments that were not trained in.
-        budget: the suite's, or empty.
-        picture: the file with the learning curves, or empty.
-    """
-
-    title: str
-    command: str
-    date: str
-    version: str
-    seeds: Sequence[int]
-    episodes: int
-    unseen: Sequence[str] = ()
-    budget: str = ""
-    picture: str = ""
+_Line = TypeVar("_Line")
+_Columns = Mapping[str, Callable[[_Line], str]]
+_SHARE = "_share"
 
 
-def markdown_page(page: Page, results: pd.DataFrame) -> str:
-    """The whole page.
-
-    Args:
-        page: what stands around the tables.
-        results: one line per evaluation, see :func:`rllib_safemarl.evaluation.comparison.results_frame`.
-    """
-    parts = [f"# {page.title}", _made_by(page)]
-    parts += [f"**{problem}**" for problem in _incomplete(results)]
-    environments = list(dict.fromkeys(results["environment"]))
-    several = len(environments) > 1
-    for environment in environments:
-        here = results[results["environment"] == environment]
-        unseen = ", unseen in training" if environment.split(", trained in ")[0] in page.unseen else ""
-        parts += [f"## {environment}{unseen}"] if several else []
-        parts.append(summary_table(here))
-    parts.append(_reading(results))
-    if page.picture:
-        parts.append(f"![Return and cost while training]({page.picture})")
-    if len(page.seeds) < FEW_SEEDS:
-        parts += ["## Every seed", seeds_table(results, several)]
-    return "\n\n".join(parts) + "\n"
+def main_table(rows: Sequence[RowSummary]) -> Table:
+    """Return, cost against its limit, and danger: one line per row of one environment."""
+    columns: dict[str, Callable[[RowSummary], str]] = {"": _name, "return": _interval("return")}
+    if any(row.constraint for row in rows) and any("cost_" in name for row in rows for name in row.estimates):
+        columns["constraint"] = lambda row: row.constraint or NOTHING
+    if _known(rows, "cost"):
+        columns["cost"] = _interval("cost")
+        columns["95 % bound"] = bound_and_limit
+    if any(row.seeds_held is not None for row in rows):
+        columns["limit held"] = held
+    if _known(rows, "dangerous_episodes"):
+        columns["dangerous episodes"] = dangerous
+        columns["safe states"] = lambda row: percent_interval(row.of("safe_share"))
+    if any(row.seeds_done < row.seeds_planned for row in rows):
+        columns["seeds"] = lambda row: f"{row.seeds_done} of {row.seeds_planned}"
+    return _table("", columns, rows)
 
 
-def summary_table(results: pd.DataFrame) -> str:
-    """One line per row, mean ± half-width of the 95 % interval over seeds.
+def detail_tables(rows: Sequence[RowSummary], frame: pd.DataFrame) -> list[Table]:
+    """All other figures of one environment: danger and the environment's own, then one table per topic."""
+    columns: dict[str, Callable[[RowSummary], str]] = {"": _name}
+    columns["return's deviation"] = _deviations
+    if _known(rows, "worst_agent_cost"):
+        columns["worst agent's cost"] = _interval("worst_agent_cost")
+    if _known(rows, "within_limit"):
+        columns["within limit"] = lambda row: percent(row.of("within_limit").mean)
+    if _known(rows, "dangerous_episodes"):
+        columns |= {
+            "all safe": lambda row: percent(row.of("strict_safe_share").mean),
+            "violations (per 1000)": _violations,
+            "severity": _interval("severity"),
+        }
+    topics: dict[str, list[str]] = {}
+    for name in own_metrics(frame):
+        topics.setdefault(name.partition("/")[0] if "/" in name else "", []).append(name)
+    columns |= {title_of(name): _interval(name) for name in topics.pop("", [])}
+    tables = [_table("", columns, rows)]
+    for topic, names in topics.items():
+        own = {title_of(name.removeprefix(f"{topic}/").removesuffix(_SHARE)): _own(name) for name in names}
+        known = [row for row in rows if any(map(row.knows, names))]
+        tables.append(_table(title_of(topic), {"": _name, **own}, known))
+    return tables
 
-    Args:
-        results: of one environment.
-    """
-    lines = over_seeds_frame(results)
-    columns: dict[str, _Cell] = {
-        "": row_name,
-        "return": _with_interval("return"),
+
+def training_table(rows: Sequence[RowSummary]) -> Table | None:
+    """How rows were trained; None where none was."""
+    trained = [row for row in rows if not row.variant and row.knows("steps")]
+    if not trained:
+        return None
+    columns: dict[str, Callable[[RowSummary], str]] = {
+        "": _name,
+        "algorithm": lambda row: next(iter(row.lines["algorithm"].dropna()), NOTHING),
+        "iterations": lambda row: whole(row.of("iterations").mean),
+        "steps": lambda row: whole(row.of("steps").mean),
+        "seconds": lambda row: whole(row.of("seconds").mean),
     }
-    if _several_constraints(results):
-        columns["constraint"] = lambda line: str(line["constraint"])
-    if results["cost"].notna().any():
-        columns["cost"] = _with_interval("cost")
-    if results["limit_held"].notna().any():
-        columns |= {
-            "limit": _plain("limit"),
-            "worst agent's cost": _with_interval("worst_agent_cost"),
-            "95 % bound": _plain("worst_agent_bound_max"),
-            "limit held": _held,
-        }
-    if results["dangerous_episodes"].notna().any():
-        columns |= {
-            "dangerous episodes": _dangerous,
-            "safe states": _with_interval("safe_share", _percent),
-            "violations per episode": _with_interval("violations"),
-            "severity": _with_interval("severity"),
-        }
-    columns |= {_title(name): _with_interval(name) for name in own_metrics(results)}
-    if results["peak_multiplier"].notna().any():
+    if any(not math.isnan(row.peak_multiplier) for row in trained):
         columns["multiplier, peak → end"] = _multiplier
-    columns["seeds"] = lambda line: (
-        f"{line['seeds_done']}"
-        + (f" of {line['seeds_planned']}" if line["seeds_done"] < line["seeds_planned"] else "")
-    )
-    return _table(columns, lines)
+    if len({row.environment for row in trained}) > 1:
+        columns = {"": _name, "environment": lambda row: row.environment, **columns}
+    return _table("", columns, trained)
 
 
-def _several_constraints(results: pd.DataFrame) -> bool:
-    return any(str(name).startswith("cost_") for name in results)
+def seeds_table(rows: Sequence[RowSummary]) -> Table:
+    """Every seed's figures side by side, one line per row of one environment."""
+    columns: dict[str, Callable[[RowSummary], str]] = {
+        "": _name,
+        "seeds": lambda row: ", ".join(map(str, row.lines["seed"])) or NOTHING,
+        "return": _of_seeds("return"),
+    }
+    if _known(rows, "cost"):
+        columns["cost"] = _of_seeds("cost")
+        columns["95 % bound"] = _of_seeds("worst_agent_bound")
+    if _known(rows, "dangerous_episodes"):
+        columns["dangerous episodes, %"] = lambda row: side_by_side(
+            row.values("dangerous_episodes"), lambda share: f"{100 * share:.1f}"
+        )
+    return _table("", columns, rows)
 
 
-def row_name(line: Mapping[str, Any]) -> str:
-    """A row, with its variant where it is one."""
-    return f"{line['row']}, {line['variant']}" if line["variant"] else str(line["row"])
+def generalisation_table(found: Sequence[Generalisation]) -> Table:
+    """What is left of returns in environments that were not trained in."""
+    several = len({each.trained_in for each in found}) > 1
+    columns: dict[str, Callable[[Generalisation], str]] = {"": lambda each: each.name}
+    if several:
+        columns["trained in"] = lambda each: each.trained_in
+        columns["there"] = lambda each: interval(each.trained)
+    else:
+        columns[found[0].trained_in] = lambda each: interval(each.trained)
+    for label in dict.fromkeys(label for each in found for label in each.unseen):
+        columns[label] = _elsewhere(label)
+    columns["ratio"] = lambda each: interval(each.ratio)
+    return _table("", columns, found)
 
 
-def headline(line: Mapping[str, Any]) -> str:
-    """A row over its seeds in a few words.
+def overall_table(rows: Sequence[Overall]) -> Table:
+    """Trained rows over all environments."""
+    first = rows[0].row
+    columns: dict[str, Callable[[Overall], str]] = {
+        "": lambda each: each.row,
+        "return, 0 to 1": lambda each: interval(each.score),
+        f"{first} is better": lambda each: NOTHING if each.row == first else interval(each.improvement),
+    }
+    if any(each.seeds_held is not None for each in rows):
+        columns["limit held"] = lambda each: (
+            NOTHING if each.seeds_held is None else f"{each.seeds_held} of {each.runs}"
+        )
+    return _table("", columns, rows)
 
-    Args:
-        line: of :func:`rllib_safemarl.evaluation.comparison.over_seeds_frame`.
-    """
-    if not line["seeds_done"]:
-        return f"0 of {line['seeds_planned']} seeds done"
-    text = f"return {_with_interval('return')(line)}"
-    if not pd.isna(line.get("cost", math.nan)):
-        text += f", cost {_with_interval('cost')(line)}"
-    if not pd.isna(line.get("dangerous_episodes", math.nan)):
-        text += f", dangerous episodes {_percent(line['dangerous_episodes'])}"
-    if not pd.isna(line["seeds_held"]):
-        text += f", limit {figure(line['limit'])} held by {_held(line)} seeds"
+
+def headline(row: RowSummary) -> str:
+    """A row over its seeds in a few words."""
+    if not row.seeds_done:
+        return f"0 of {row.seeds_planned} seeds done"
+    text = f"return {interval(row.of('return'))}"
+    if row.knows("cost"):
+        text += f", cost {interval(row.of('cost'))}"
+    if row.knows("dangerous_episodes"):
+        text += f", dangerous episodes {percent(row.of('dangerous_episodes').mean)}"
+    if row.seeds_held is not None:
+        text += f", limit {figure(row.limit)} held by {held(row)} seeds"
     return text
 
 
-def seeds_table(results: pd.DataFrame, with_environment: bool) -> str:
-    """One line per evaluation."""
-    columns: dict[str, _Cell] = {"": row_name}
-    if with_environment:
-        columns["environment"] = lambda line: str(line["environment"])
-    columns |= {"seed": lambda line: str(line["seed"]), "return": _plain("return")}
-    if results["cost"].notna().any():
-        columns["cost"] = _plain("cost")
-    if results["limit_held"].notna().any():
-        columns |= {
-            "limit": _plain("limit"),
-            "worst agent's cost": _plain("worst_agent_cost"),
-            "95 % bound": _plain("worst_agent_bound"),
-            "limit held": _yes_or_no,
-        }
-    if results["dangerous_episodes"].notna().any():
-        columns |= {
-            "dangerous episodes": lambda line: _percent(line["dangerous_episodes"]),
-            "safe states": lambda line: _percent(line["safe_share"]),
-        }
-    columns |= {_title(name): _plain(name) for name in own_metrics(results)}
-    columns |= {"steps": _count("steps"), "seconds": _count("seconds")}
-    if (results["status"] != DONE).any():
-        columns["status"] = lambda line: str(line["status"])
-    return _table(columns, results)
+def _table(title: str, columns: _Columns, lines: Sequence[_Line]) -> Table:
+    rows = [[cell(line) for cell in columns.values()] for line in lines]
+    return Table(title, tuple(columns), rows)
 
 
-def _made_by(page: Page) -> str:
-    seeds = f"{len(page.seeds)} {'seed' if len(page.seeds) == 1 else 'seeds'}"
-    budget = f"Budget `{page.budget}`. " if page.budget else ""
-    return (
-        f"`{page.command}`\n\n{budget}{page.date}, {page.version}; {seeds} "
-        f"({', '.join(map(str, page.seeds))}), {page.episodes} evaluation episodes of each, deterministic "
-        "unless a variant says otherwise, and from starts not trained on; datasets are taken whole."
-    )
+def _known(rows: Sequence[RowSummary], column: str) -> bool:
+    return any(row.knows(column) for row in rows)
 
 
-def _incomplete(results: pd.DataFrame) -> list[str]:
-    """What the tables lack, by name."""
-    failed = results[results["status"] == FAILED]
-    unfinished = int((~results["status"].isin([DONE, FAILED])).sum())
-    lines = [f"Failed: {_name(trial)}: {trial['problem']}" for _, trial in failed.iterrows()]
-    if unfinished:
-        lines.append(
-            f"Unfinished: {unfinished} of {len(results)} evaluations; the same command goes on with them."
-        )
-    return lines
+def _name(row: RowSummary) -> str:
+    return row.name
 
 
-def _name(trial: Mapping[str, Any]) -> str:
-    return f"{row_name(trial)} on {trial['environment']}, seed {trial['seed']}"
+def _interval(column: str) -> Callable[[RowSummary], str]:
+    return lambda row: interval(row.of(column))
 
 
-def _reading(results: pd.DataFrame) -> str:
-    """How the columns are to be read."""
-    few = results["seed"].nunique() < FEW_SEEDS
-    text = (
-        "± is the half-width of Student's 95 % interval over seeds"
-        f"{', every one of which stands below' if few else ''}. Return: undiscounted, per episode, mean over "
-        "agents."
-    )
-    if results["cost"].notna().any():
-        text += (
-            " Cost: undiscounted, per episode and agent"
-            f"{', of the constraint tightest in a row' if _several_constraints(results) else ''}."
-        )
-    if results["limit_held"].notna().any():
-        text += (
-            " 95 % bound: one-sided upper bound of the worst agent's mean cost over evaluation episodes, the "
-            "largest of all seeds; the limit is held by the seeds in which it is not above the limit."
-        )
-    if results["dangerous_episodes"].notna().any():
-        text += (
-            " An agent is in danger while its margin is negative or, without margins, in steps that cost. "
-            "Dangerous episodes: those with any danger at all; in brackets Wilson's 95 % interval over the "
-            "episodes of all seeds. Safe states: share of steps and agents without danger. A violation "
-            "begins where an agent comes into danger and none was. Severity: how deep, over dangerous steps."
-        )
-    return text
+def _own(column: str) -> Callable[[RowSummary], str]:
+    """Shares in percent, other figures as they are."""
+    cell = percent_interval if column.endswith(_SHARE) else interval
+    return lambda row: cell(row.of(column))
 
 
-def _table(columns: Mapping[str, _Cell], lines: pd.DataFrame) -> str:
-    """Markdown, text left and numbers right."""
-    rows = [[cell(line) for cell in columns.values()] for _, line in lines.iterrows()]
-    alignment = [":---" if index == 0 else "---:" for index in range(len(columns))]
-    cells = [list(columns), alignment, *rows]
-    escaped = [[text.replace("|", "\\|") for text in row] for row in cells]
-    return "\n".join(f"| {' | '.join(row)} |" for row in escaped)
+def _of_seeds(column: str) -> Callable[[RowSummary], str]:
+    return lambda row: side_by_side(row.values(column))
 
 
-def _with_interval(name: str, text: Callable[[Any], str] | None = None) -> _Cell:
-    text = text or figure
-
-    def cell(line: Mapping[str, Any]) -> str:
-        half = line.get(f"{name}_half", math.nan)
-        mean = text(line.get(name, math.nan))
-        return mean if math.isnan(half) else f"{mean} ± {text(half)}"
-
-    return cell
+def _elsewhere(label: str) -> Callable[[Generalisation], str]:
+    return lambda each: interval(each.unseen[label]) if label in each.unseen else NOTHING
 
 
-def _plain(name: str) -> _Cell:
-    return lambda line: figure(line.get(name, math.nan))
+def bound_and_limit(row: RowSummary) -> str:
+    """Upper bound of the worst agent's cost against the limit, such as ``0.86 ≤ 1.00``."""
+    if math.isnan(row.limit) or math.isnan(row.bound):
+        return figure(row.bound)
+    return f"{figure(row.bound)} {'≤' if row.bound <= row.limit else '>'} {figure(row.limit)}"
 
 
-def _count(name: str) -> _Cell:
-    return lambda line: NOTHING if pd.isna(line[name]) else f"{line[name]:,.0f}"
+def held(row: RowSummary) -> str:
+    """Seeds that held the limit."""
+    return NOTHING if row.seeds_held is None else f"{row.seeds_held} of {row.seeds_done}"
 
 
-def _held(line: Mapping[str, Any]) -> str:
-    held, done = line["seeds_held"], line["seeds_done"]
-    return NOTHING if math.isnan(held) else f"{held:.0f} of {done}"
-
-
-def _yes_or_no(line: Mapping[str, Any]) -> str:
-    return NOTHING if pd.isna(line["limit_held"]) else ("yes" if line["limit_held"] else "no")
-
-
-def _multiplier(line: Mapping[str, Any]) -> str:
-    peak = line["peak_multiplier_max"]
-    return NOTHING if pd.isna(peak) else f"{figure(peak)} → {figure(line['final_multiplier'])}"
-
-
-def _dangerous(line: Mapping[str, Any]) -> str:
-    """Mean ± half-width over seeds [Wilson's interval over episodes]."""
-    text = _with_interval("dangerous_episodes", _percent)(line)
-    if text == NOTHING:
-        return text
-    return f"{text} [{100 * line['dangerous_low']:.1f}, {100 * line['dangerous_high']:.1f}]"
-
-
-def _title(name: str) -> str:
-    """Of a column: ``planning: infeasible share``."""
-    return name.replace("_", " ").replace("/", ": ")
-
-
-def _percent(value: Any) -> str:
-    return NOTHING if pd.isna(value) else f"{100 * value:.1f} %"
-
-
-def figure(value: Any) -> str:
-    """A number with about three digits, such as ``0.42``, ``-118`` or ``1.2e+07``."""
-    if value is None or pd.isna(value):
+def dangerous(row: RowSummary) -> str:
+    """Share of dangerous episodes over seeds; where these do not differ, with Wilson's interval."""
+    over_seeds = row.of("dangerous_episodes")
+    if math.isnan(over_seeds.mean):
         return NOTHING
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    size = abs(value)
-    if size >= 1e6 or 0 < size < 0.001:
-        return f"{value:.1e}"
-    return f"{value:.0f}" if size >= 100 else f"{value:.2f}" if size >= 0.095 or size == 0 else f"{value:.3f}"
+    alike = math.isnan(over_seeds.low) or math.isclose(over_seeds.low, over_seeds.high, abs_tol=ROUNDING)
+    return percent_interval(row.dangerous if alike else over_seeds)
+
+
+def _deviations(row: RowSummary) -> str:
+    """Standard deviation of the return over seeds, and in brackets over episodes."""
+    values = [value for value in row.values("return") if not math.isnan(value)]
+    seeds = pd.Series(values).std(ddof=1) if len(values) > 1 else math.nan
+    return f"{figure(seeds)} ({figure(row.of('return_std').mean)})"
+
+
+def _violations(row: RowSummary) -> str:
+    if not row.knows("violations"):
+        return NOTHING
+    return f"{interval(row.of('violations'))} ({figure(row.of('violations_per_1000').mean)})"
+
+
+def _multiplier(row: RowSummary) -> str:
+    if math.isnan(row.peak_multiplier):
+        return NOTHING
+    return f"{figure(row.peak_multiplier)} → {figure(row.of('final_multiplier').mean)}"

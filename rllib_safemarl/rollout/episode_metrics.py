@@ -32,6 +32,7 @@ from rllib_safemarl._compat import (
     EPISODE_MODULE_RETURN_MEAN,
 )
 from rllib_safemarl.envs.team import AGENTS_WITH_OWN_POLICY, Team
+from rllib_safemarl.functional.safety_metrics import agent_costs, team_returns, within_limits
 from rllib_safemarl.policies.actor import Actor
 from rllib_safemarl.rollout.collector import Episode, flag_share
 from rllib_safemarl.rollout.columns import ColumnBatch
@@ -40,9 +41,10 @@ EPISODE_TEAM_RETURN_MEAN = "episode_team_return_mean"
 EPISODE_COST_MEAN = "episode_cost_mean"
 EPISODE_COSTS_MEAN = "episode_costs_mean"
 EPISODE_COST_MAX_AGENT = "episode_cost_max_agent"
+EPISODE_WITHIN_LIMIT_SHARE = "episode_within_limit_share"
 AGENT_EPISODE_COSTS_MEAN = "agent_episode_costs_mean"
 
-_COST_KEYS = (EPISODE_COST_MEAN, EPISODE_COST_MAX_AGENT)
+_COST_KEYS = (EPISODE_COST_MEAN, EPISODE_COST_MAX_AGENT, EPISODE_WITHIN_LIMIT_SHARE)
 _REDUCE = {
     EPISODE_RETURN_MIN: "min",
     EPISODE_RETURN_MAX: "max",
@@ -56,9 +58,10 @@ class EpisodeMetrics:
 
     Costs of an episode are undiscounted sums, over all constraints where there are several (then each
     also stands under ``episode_costs_mean/<name>``). ``episode_cost_max_agent`` is the largest over agents
-    of the mean over episodes. All keys are there from the start, NaN until an episode has ended; those of
-    costs stay NaN in an environment without costs. What actors note of their decisions stands as shares of
-    them under ``<topic>/<flag>_share`` and ``module_<topic>/<policy>/<flag>_share``.
+    of the mean over episodes; ``episode_within_limit_share`` the share of episodes in which every agent kept
+    to every limit, NaN without limits. All keys are there from the start, NaN until an episode has ended;
+    those of costs stay NaN in an environment without costs. What actors note of their decisions stands as
+    shares of them under ``<topic>/<flag>_share`` and ``module_<topic>/<policy>/<flag>_share``.
 
     Args:
         metrics: the runner's logger.
@@ -66,6 +69,7 @@ class EpisodeMetrics:
         actors: its policies.
         window: mean over so many episodes, those of earlier iterations included.
         per_agent: report every agent also above 16.
+        limits: ``[C]`` of the costs; None without any.
     """
 
     def __init__(
@@ -75,12 +79,14 @@ class EpisodeMetrics:
         actors: Sequence[Actor],
         window: int,
         per_agent: bool,
+        limits: NDArray[np.float64] | None = None,
     ) -> None:
         self._metrics = metrics
         self._team = team
         self._groups = [group for actor in actors for group in actor.groups]
         self._flags = {(name, group.policy): group for a in actors for group in a.groups for name in a.flags}
         self._names = [str(agent) for agent in team.agents]
+        self._limits = limits if limits is not None and np.isfinite(limits).any() else None
         self._per_agent = per_agent or len(self._names) <= AGENTS_WITH_OWN_POLICY
         self.episodes: deque[Episode] = deque(maxlen=window)
 
@@ -135,13 +141,13 @@ class EpisodeMetrics:
             EPISODE_LEN_MEAN: lengths.mean(),
             EPISODE_LEN_MIN: lengths.min(),
             EPISODE_LEN_MAX: lengths.max(),
-            EPISODE_TEAM_RETURN_MEAN: returns.mean(),
+            EPISODE_TEAM_RETURN_MEAN: team_returns(returns).mean(),
             EPISODE_AGENT_RETURN_MEAN: self._over_agents(returns.mean(0)),
             EPISODE_AGENT_STEPS: self._over_agents(steps.mean(0)),
             EPISODE_MODULE_RETURN_MEAN: {g.policy: returns[:, g.agents].sum(1).mean() for g in self._groups},
         }
-        per_cost = _stack([e.costs for e in self.episodes], (agents, costs)).mean(0)
-        means |= self._costs(per_cost) if costs else dict.fromkeys(_COST_KEYS, np.nan)
+        per_episode = _stack([e.costs for e in self.episodes], (agents, costs))
+        means |= self._costs(per_episode) if costs else dict.fromkeys(_COST_KEYS, np.nan)
         means |= self._shares()
         if self.episodes:
             for name in self.episodes[-1].metrics:
@@ -160,18 +166,25 @@ class EpisodeMetrics:
             of_policy[share] = flag_share(self.episodes, name, group.agents)
         return shares
 
-    def _costs(self, mean: NDArray[np.float64]) -> dict[str, Any]:
-        """Cost metrics from ``[A, C]`` mean costs per episode."""
+    def _costs(self, per_episode: NDArray[np.float64]) -> dict[str, Any]:
+        """Cost metrics from ``[E, A, C]`` costs of episodes."""
+        mean = agent_costs(per_episode)
         per_agent = mean.sum(1)
         costs = {
             EPISODE_COST_MEAN: per_agent.mean(),
             EPISODE_COST_MAX_AGENT: per_agent.max(),
+            EPISODE_WITHIN_LIMIT_SHARE: self._within_limit(per_episode),
             AGENT_EPISODE_COSTS_MEAN: self._over_agents(per_agent),
         }
         if mean.shape[1] > 1:
             names = self._team.cost_names
             costs[EPISODE_COSTS_MEAN] = dict(zip(names, mean.mean(0), strict=True))
         return costs
+
+    def _within_limit(self, per_episode: NDArray[np.float64]) -> float:
+        if self._limits is None or not self.episodes:
+            return np.nan
+        return float(within_limits(per_episode, self._limits).mean())
 
     def _over_agents(self, values: NDArray[np.float64]) -> dict[str, float]:
         if self._per_agent:

@@ -107,8 +107,9 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
             else self.config.metrics_num_episodes_for_smoothing
         )
         window = max(1, -(-episodes // max(1, self.config.num_env_runners)))
+        limits = None if self.config.cost_limit is None else self.config.limits(team)
         self._episode_metrics = EpisodeMetrics(
-            self.metrics, team, self._actors, window, self.config.report_per_agent
+            self.metrics, team, self._actors, window, self.config.report_per_agent, limits
         )
         self._connect()
 

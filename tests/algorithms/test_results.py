@@ -21,6 +21,7 @@ ALWAYS = {
     "episode_team_return_mean",
     "episode_cost_mean",
     "episode_cost_max_agent",
+    "episode_within_limit_share",
     "episode_len_mean",
     "cost_limit",
     "episode_cost_estimate",
@@ -86,7 +87,8 @@ def test_no_costs_and_no_limit_leave_the_keys_in_place():
     figures = algo.train()["env_runners"]
     algo.stop()
     assert ALWAYS <= figures.keys() and math.isfinite(figures["episode_return_mean"])
-    for key in ("episode_cost_mean", "episode_cost_max_agent", "cost_limit", "episode_cost_estimate"):
+    absent = ALWAYS - {"episode_return_mean", "episode_team_return_mean", "episode_len_mean"}
+    for key in sorted(absent - {"episode_cost_source"}):
         assert math.isnan(figures[key])
     assert figures["episode_cost_source"] == "none"
 
@@ -108,6 +110,8 @@ def test_over_runners_extremes_stay_extremes_and_the_worst_agent_is_that_of_the_
     assert figures["episode_return_max"] == pytest.approx(returns.max())
     assert figures["episode_return_mean"] == pytest.approx(returns.mean())
     assert figures["episode_cost_max_agent"] == pytest.approx(costs.mean(0).max())
+    heat = np.array([episode.costs[:, 0].max() for episode in finished])
+    assert figures["episode_within_limit_share"] == pytest.approx((heat <= 3.0).mean()), "noise has no limit"
     # Each runner has another worst agent or mean, so that the mean of their largest would be more.
     halves = costs[:4].mean(0).max(), costs[4:].mean(0).max()
     assert np.mean(halves) > costs.mean(0).max() or halves[0] != halves[1]

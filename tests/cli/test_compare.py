@@ -139,14 +139,24 @@ def test_references_need_no_training(goes):
     assert by_row.loc["data", "episodes"] > 10 and 0.0 < by_row.loc["data", "dangerous_episodes"] < 1.0
 
 
-def test_the_table_and_the_picture_are_there(goes):
-    folder, *_ = goes
-    text = (folder / "results/suite/suite.md").read_text()
+def test_tables_figures_and_the_page_are_there(goes):
+    out = goes[0] / "results" / "suite"
+    text = (out / "suite.md").read_text()
     assert text.startswith("# Three rows\n\n`safemarl compare suite.yaml`\n")
     assert f"## {OWN}\n" in text and f"## {UNSEEN}, unseen in training\n" in text
-    assert text.count("| other, sampled |") == 2 + 2, "in both tables, and for every seed"
-    assert (folder / "results/suite/curves.png").read_bytes().startswith(b"\x89PNG")
-    assert str(folder) not in text
+    assert text.count("| other, sampled |") == 2 + 2, "in both tables, and in both of details"
+    assert "## Generalisation" not in text, "there are no random actions to measure by"
+    for name in ("curves", "results"):
+        assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG") and f"]({name}.png)" in text
+        assert (out / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    page, tables = (out / "suite.html").read_text(), (out / "suite.tex").read_text()
+    assert page.count("data:image/png;base64,") == 2 and "other, sampled" in page
+    assert tables.count(r"\begin{table}") == page.count("<table>") == text.count("| :--- |")
+    tree = json.loads((out / "marl_eval.json").read_text())
+    assert set(tree["safemarl/crossing"][OWN]) == {"ours", "other"}
+    evaluated = tree["safemarl/crossing, evaluated"][UNSEEN]
+    assert set(evaluated) == {"ours", "other", "other, sampled", *CONTROLLERS}
+    assert not any(str(goes[0]) in written for written in (text, page, tables))
 
 
 def test_the_same_command_again_does_nothing_twice(goes):

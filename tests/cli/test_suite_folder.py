@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rllib_safemarl.cli.suite_folder import CURVE, Progress, SuiteFolder, about_now, find_work, read_readings
+from rllib_safemarl.cli.suite_folder import Progress, SuiteFolder, about_now, find_work
 from rllib_safemarl.evaluation.comparison_records import EvaluationRecord
-from rllib_safemarl.evaluation.curves import read_result
+from rllib_safemarl.evaluation.curves import read_readings, read_result
+from rllib_safemarl.evaluation.runs import CURVE_FILE
 from rllib_safemarl.evaluation.suite_trials import SuiteEvaluation, SuiteTrial
 
 TRIALS = tuple(SuiteTrial("a", "open", seed, "env", {"seed": seed}, run="A") for seed in (0, 1))
@@ -97,7 +98,7 @@ def test_readings_survive_a_crash_and_later_ones_count(folder):
     name = TRIALS[0].folder
     for iteration, seconds in ((1, 1.0), (2, 2.0), (3, 3.0), (2, 9.0)):
         folder.note_reading(name, read_result(result(iteration) | {"time_total_s": seconds}))
-    file = folder.trials / name / CURVE
+    file = folder.trials / name / CURVE_FILE
     with file.open("a") as stream:
         stream.write('{"iteration": 4, "st')
     curve = read_readings(file)

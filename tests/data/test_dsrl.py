@@ -14,9 +14,10 @@ import h5py
 from rllib_safemarl.data import make_dataset, read_dataset
 from rllib_safemarl.data.download import download
 from rllib_safemarl.data.dsrl import read_dsrl
-from rllib_safemarl.data.dsrl_tasks import TASKS, find_task, normalised_cost
+from rllib_safemarl.data.dsrl_tasks import TASKS, find_task
 from rllib_safemarl.data.hdf5 import write_hdf5
 from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.functional.safety_metrics import normalised_cost
 from tests.data.builders import one_agent, team
 
 

@@ -1,4 +1,4 @@
-"""Figures of trials and of rows over seeds, against numbers worked out by hand."""
+"""Figures of trials and curves over seeds, against numbers worked out by hand."""
 
 import json
 
@@ -10,7 +10,6 @@ from scipy import stats
 from rllib_safemarl.evaluation.comparison import (
     EvaluationResult,
     mean_curve,
-    over_seeds_frame,
     own_metrics,
     results_frame,
 )
@@ -56,7 +55,11 @@ def test_figures_of_a_trial():
     costs = [[[0], [2]], [[0], [4]], [[0], [0]]]
     returns = [[1, 3], [2, 2], [4, 0]]
     metrics = {"goal_reached": np.array([1.0, np.nan, 0.5]), "never": np.full(3, np.nan)}
-    safety = {"clean": np.array([1.0, 0.0, 0.0]), "severity": np.array([0.0, 1.0, 3.0])}
+    safety = {
+        "clean": np.array([1.0, 0.0, 0.0]),
+        "severity": np.array([0.0, 1.0, 3.0]),
+        "dangerous_steps": np.array([0.0, 3.0, 1.0]),
+    }
     figures = record(costs, returns, metrics=metrics, safety=safety).figures()
     assert figures["return"] == 2.0
     assert figures["return_std"] == 0.0, "over episodes, of the mean over agents"
@@ -67,7 +70,9 @@ def test_figures_of_a_trial():
     assert figures["worst_agent_bound"] == pytest.approx(bound)
     assert figures["limit_held"] is False
     assert figures["dangerous_episodes"] == pytest.approx(2 / 3)
-    assert figures["severity"] == 2.0, "over the episodes with danger"
+    assert figures["severity"] == 1.5, "over the four dangerous steps"
+    assert figures["within_limit"] == pytest.approx(1 / 3), "the second agent costs 2, 4 and 0"
+    assert "dangerous_steps" not in figures
     assert figures["goal_reached"] == 0.75
     assert "never" not in figures
     assert (figures["episodes"], figures["episode_steps"], figures["constraint"]) == (3, 30.0, "separation")
@@ -128,46 +133,6 @@ def test_one_line_per_trial():
     assert list(frame)[:5] == ["environment", "row", "variant", "seed", "status"]
 
 
-def test_rows_over_seeds():
-    def done(seed, cost, ret):
-        return EvaluationResult(trial(seed=seed), record([[[cost]], [[cost]]], [[ret], [ret]]), curve([cost]))
-
-    results = [
-        done(0, 0.5, 1.0),
-        done(1, 1.5, 2.0),
-        done(2, 1.0, 6.0),
-        EvaluationResult(trial(seed=3), problem="x"),
-    ]
-    (line,) = over_seeds_frame(results_frame(results)).to_dict("records")
-    assert line["return"] == 3.0
-    # 1, 2, 6: standard deviation √7, three of them.
-    assert line["return_half"] == pytest.approx(stats.t.ppf(0.975, 2) * np.sqrt(7.0 / 3.0))
-    assert (line["seeds_done"], line["seeds_planned"], line["seeds_held"]) == (3, 4, 2)
-    assert (line["worst_agent_bound_max"], line["peak_multiplier_max"]) == (1.5, 1.5)
-    assert line["limit"] == 1.0
-
-
-def test_a_row_shows_one_constraint_in_all_its_seeds():
-    def done(seed, a, b):
-        costs = record([[[a, b]], [[a, b]]], limits=(1.0, 10.0), names=("a", "b"))
-        return EvaluationResult(trial(seed=seed), costs)
-
-    frame = results_frame([done(0, 0.5, 9.0), done(1, 0.7, 2.0), done(2, 3.0, 4.0)])
-    assert list(frame["constraint"]) == ["a"] * 3, "3.0 / 1.0 goes furthest"
-    (line,) = over_seeds_frame(frame).to_dict("records")
-    assert (line["constraint"], line["limit"], line["seeds_held"]) == ("a", 1.0, 2)
-    assert (line["cost"], line["cost_b"]) == (pytest.approx(1.4), pytest.approx(5.0))
-    assert line["worst_agent_bound_max"] == 3.0
-
-
-def test_a_single_seed_has_no_interval_and_an_infinite_limit_stays():
-    (line,) = over_seeds_frame(
-        results_frame([EvaluationResult(trial(), record([[[1]], [[1]]], limits=(np.inf,)))])
-    ).to_dict("records")
-    assert np.isnan(line["return_half"]) and np.isnan(line["seeds_held"])
-    assert line["limit"] == np.inf
-
-
 def test_curves_are_averaged_by_iteration():
     mean = mean_curve([curve([0, 0, 0]), curve([0, 0], offset=2.0)], "cost")
     assert list(mean["steps"]) == [100.0, 200.0, 300.0]
@@ -175,23 +140,6 @@ def test_curves_are_averaged_by_iteration():
     half = stats.t.ppf(0.975, 1) * 1.0
     np.testing.assert_allclose(mean["high"] - mean["mean"], [half, half, np.nan])
     assert mean_curve([curve([])], "cost").empty
-
-
-def dangerous(seed, share, episodes=100, **more):
-    clean = np.arange(episodes) >= share * episodes
-    safety = {"clean": clean.astype(float), "severity": np.ones(episodes)}
-    return EvaluationResult(trial(seed=seed, **more), record(np.zeros((episodes, 1, 1)), safety=safety))
-
-
-def test_dangerous_episodes_have_both_intervals():
-    (line,) = over_seeds_frame(results_frame([dangerous(0, 0.1), dangerous(1, 0.2)])).to_dict("records")
-    assert line["dangerous_episodes"] == pytest.approx(0.15)
-    assert line["dangerous_episodes_half"] == pytest.approx(stats.t.ppf(0.975, 1) * 0.05)
-    # Wilson's interval of 30 out of 200, from its own equation.
-    z, n, p = stats.norm.ppf(0.975), 200, 0.15
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    assert (line["dangerous_low"], line["dangerous_high"]) == pytest.approx((centre - half, centre + half))
 
 
 def test_variants_and_unseen_environments_have_lines_of_their_own():
@@ -206,4 +154,14 @@ def test_variants_and_unseen_environments_have_lines_of_their_own():
         ["open", "ours", "calm", 2.0],
         ["ring", "ours", "", 3.0],
     ]
-    assert list(over_seeds_frame(frame)["cost"]) == [1.0, 2.0, 3.0]
+
+
+def test_from_five_seeds_on_curves_are_interquartile_means():
+    costs = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0], [3.0, 1.0], [9.0, 1.0]])
+    of_seeds = [curve([0, 0]).assign(cost=values) for values in costs]
+    mean = mean_curve(of_seeds, "cost")
+    assert list(mean["mean"]) == [2.0, 1.0], "of 0, 1, 2, 3 and 9 the middle three"
+    assert mean["low"][0] < 2.0 < mean["high"][0] and mean["low"][1] == mean["high"][1] == 1.0
+    # A seed that ends early leaves four, of which Student's interval is taken.
+    short = mean_curve([*of_seeds[:4], of_seeds[4].iloc[:1]], "cost")
+    assert list(short["mean"]) == [2.0, 1.0] and list(short["steps"]) == [100.0, 200.0]

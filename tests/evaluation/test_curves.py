@@ -16,6 +16,7 @@ RESULT = {
         "episode_return_mean": 6.0,
         "episode_cost_mean": 0.5,
         "episode_cost_max_agent": 0.75,
+        "episode_within_limit_share": 0.9,
         "cost_limit": 1.0,
     },
     "learners": {"__all_modules__": {"multiplier_mean": 0.1}},
@@ -28,7 +29,7 @@ def test_a_result_is_read():
     assert (reading.iteration, reading.steps, reading.seconds) == (2, 640.0, 4.0)
     assert (reading.team_return, reading.cost, reading.limit) == (1.5, 0.5, 1.0)
     assert (reading.worst_cost, reading.multiplier, reading.constraint) == (0.75, 0.1, "")
-    assert reading.holds is True
+    assert reading.holds is True and reading.within_limit == 0.9
 
 
 def test_a_stock_result_gives_the_mean_over_its_agents():

@@ -1,4 +1,4 @@
-"""The picture of a training."""
+"""Figures: what is drawn, where, and in which words."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,15 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from rllib_safemarl.evaluation.figures import comparison_figure, save_figure, training_figure
+from rllib_safemarl.evaluation.comparison import results_frame
+from rllib_safemarl.evaluation.comparison_rows import summarise_rows
+from rllib_safemarl.evaluation.comparison_scores import over_environments
+from rllib_safemarl.evaluation.figures import save_figure
+from rllib_safemarl.evaluation.figures_curves import PANELS, comparison_figure, training_figure
+from rllib_safemarl.evaluation.figures_profiles import profiles_figure
+from rllib_safemarl.evaluation.figures_results import BROKEN, HELD, results_figure
+from tests.evaluation.test_comparison_rows import dangerous
+from tests.evaluation.test_comparison_scores import result, rows
 
 
 def curve(limit=1.0, cost=(3.0, 1.0, 0.5)):
@@ -54,10 +62,13 @@ def test_an_unlimited_cost_has_no_line():
     assert all(line.get_linestyle() != "--" for line in axes.lines)
 
 
-def test_a_png_is_written_and_nothing_else(tmp_path):
-    path = save_figure(training_figure({"": curve()}), tmp_path / "training.png")
-    assert path.read_bytes().startswith(b"\x89PNG")
+@pytest.mark.parametrize(("name", "begins"), [("training.png", b"\x89PNG"), ("training.pdf", b"%PDF")])
+def test_a_file_is_written_after_its_ending_and_nothing_else(tmp_path, name, begins):
+    path = save_figure(training_figure({"": curve()}), tmp_path / name)
+    content = path.read_bytes()
+    assert content.startswith(begins)
     assert list(tmp_path.iterdir()) == [path]
+    assert save_figure(training_figure({"": curve()}), path).read_bytes() == content, "no date in it"
 
 
 def seeds(*costs):
@@ -106,3 +117,85 @@ def test_environments_stand_below_each_other_and_rows_keep_their_colours():
 def test_a_comparison_without_costs_has_one_panel():
     free = [curve(np.nan, (np.nan,) * 3).assign(iteration=[1, 2, 3])]
     assert len(comparison_figure({"x": {"a": free}}).axes) == 1
+
+
+def test_four_panels_of_one_environment_stand_in_pairs():
+    more = [c.assign(within_limit=[0.2, 0.8, 1.0], multiplier=[0.0, 2.0, 1.0]) for c in seeds((3, 2, 1))]
+    figure = comparison_figure({"open": {"a": more}}, panels=PANELS)
+    titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()]
+    assert titles == ["Return", "Cost", "Within the limit", "Multiplier"]
+    within = figure.axes[2]
+    np.testing.assert_array_equal(within.lines[0].get_ydata(), [0.2, 0.8, 1.0])
+    assert within.get_ylim() == (-0.02, 1.02)
+    # What nobody reports is not drawn.
+    three = comparison_figure({"open": {"a": [more[0].drop(columns="within_limit")]}}, panels=PANELS)
+    assert [axes.get_visible() for axes in three.axes] == [True, True, True, False]
+
+
+def test_from_five_seeds_on_bands_are_whole_and_seeds_not_drawn():
+    rows = {"a": seeds(*((3.0 + s, 1.0, 1.0) for s in range(5)))}
+    figure = comparison_figure({"open": rows})
+    costs = figure.axes[1]
+    assert [line.get_linewidth() for line in costs.lines] == [2.0, 1.4], "the average and the limit"
+    assert "95 % interval of the interquartile mean" in [t.get_text() for t in figure.legends[0].get_texts()]
+
+
+def test_results_show_every_row_its_seeds_its_interval_and_the_limit():
+    found = rows(
+        *(result("ours", seed, ret, cost=1.0) for seed, ret in enumerate((1.0, 2.0, 3.0))),
+        *(result("bad", seed, 2.0, cost=cost) for seed, cost in enumerate((1.0, 1.0, 3.0))),
+    )
+    returns, costs = results_figure(found, "title").axes
+    assert [label.get_text() for label in returns.get_yticklabels()] == ["ours", "bad"]
+    interval, of_seeds, mean = returns.lines[:3]
+    assert list(of_seeds.get_xdata()) == [1.0, 2.0, 3.0] and list(mean.get_xdata()) == [2.0]
+    estimate = found[0].of("return")
+    assert list(interval.get_xdata()) == [estimate.low, estimate.high]
+    assert mean.get_color() == HELD and returns.lines[-1].get_color() == BROKEN
+    limit = [line for line in costs.lines if line.get_linestyle() == "--"]
+    assert [line.get_xdata()[0] for line in limit] == [2.0]
+    assert costs.get_title(loc="left") == "Worst agent's cost"
+
+
+def test_danger_without_spread_shows_what_its_episodes_tell():
+    (axes,) = [
+        axes
+        for axes in results_figure(summarise_rows(results_frame([dangerous(0, 0.0)]))).axes
+        if axes.get_title(loc="left") == "Dangerous episodes"
+    ]
+    # Wilson's interval of 0 in 100: z² / (n + z²).
+    assert axes.lines[0].get_xdata()[1] == pytest.approx(0.037, abs=1e-3)
+
+
+def test_a_row_that_is_far_off_is_an_arrow_and_a_number():
+    many = [result(f"row {k}", 0, 1.0 + 0.01 * k) for k in range(7)]
+    returns = results_figure(rows(*many, result("awful", 0, -50.0))).axes[0]
+    assert returns.get_xlim()[0] > 0.9
+    (arrow,) = [line for line in returns.lines if line.get_marker() == "<"]
+    assert list(arrow.get_ydata()) == [7]
+    assert [text.get_text() for text in returns.texts] == ["-50.00"]
+    spread = results_figure(rows(*(result(f"row {k}", 0, float(k)) for k in range(8)))).axes[0]
+    assert not [line for line in spread.lines if line.get_marker() == "<"]
+
+
+def test_profiles_and_chances():
+    overall = over_environments(
+        rows(
+            *(result("ours", s, 2.0 + s, place) for s in range(3) for place in ("a", "b")),
+            *(result("other", s, 1.0 + s, place, cost=3.0) for s in range(3) for place in ("a", "b")),
+        ),
+        (),
+        (),
+    )
+    returns, costs, chances = profiles_figure(overall).axes
+    ours, other = (dict(zip(line.get_xdata(), line.get_ydata(), strict=True)) for line in returns.lines)
+    # From 0 to 1 the returns 1, 2, 3, 4: ours lie at 1/3, 2/3 and 1.
+    assert (ours[0.0], ours[0.5], other[0.5]) == (1.0, pytest.approx(2 / 3), pytest.approx(1 / 3))
+    ours, other = (line.get_ydata() for line in costs.lines[:2])
+    thresholds = costs.lines[0].get_xdata()
+    # A cost of 0.5 and of 3 under a limit of 2.
+    np.testing.assert_array_equal(ours, thresholds >= 0.25)
+    np.testing.assert_array_equal(other, thresholds >= 1.5)
+    assert len(returns.collections) == 2, "six runs of two environments have an interval"
+    (mean,) = [line for line in chances.lines if line.get_marker() == "o"]
+    assert mean.get_xdata()[0] == pytest.approx((3 + 2.5 + 1.5) / 9)

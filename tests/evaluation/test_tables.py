@@ -1,14 +1,22 @@
-"""The page of a comparison, read as text."""
+"""Tables and the page of a comparison, read as text."""
 
 from dataclasses import replace
+from itertools import dropwhile, takewhile
 
 import numpy as np
 import pytest
 
-from rllib_safemarl.evaluation.comparison import EvaluationResult, over_seeds_frame, results_frame
+from rllib_safemarl.evaluation.cells import figure, interval, percent_interval, side_by_side
+from rllib_safemarl.evaluation.comparison import EvaluationResult, results_frame
 from rllib_safemarl.evaluation.comparison_records import load_record, save_record
-from rllib_safemarl.evaluation.tables import Page, figure, headline, markdown_page
-from tests.evaluation.test_comparison import curve, dangerous, record, trial
+from rllib_safemarl.evaluation.comparison_rows import summarise_rows
+from rllib_safemarl.evaluation.page import Page, comparison_report
+from rllib_safemarl.evaluation.report import Picture
+from rllib_safemarl.evaluation.report_markdown import markdown
+from rllib_safemarl.evaluation.statistics import BOOTSTRAP, Estimate
+from rllib_safemarl.evaluation.tables import headline
+from tests.evaluation.test_comparison import curve, record, trial
+from tests.evaluation.test_comparison_rows import dangerous
 
 PAGE = Page(
     title="A title",
@@ -17,8 +25,14 @@ PAGE = Page(
     version="rllib_safemarl 9 (abc)",
     seeds=(0, 1),
     episodes=2,
-    picture="curves.png",
+    pictures=[Picture("curves", "Return and cost while training")],
 )
+MAIN = "|  | return | "
+
+
+def page(results, **changes):
+    frame = results_frame(results)
+    return markdown(comparison_report(replace(PAGE, **changes), frame, summarise_rows(frame)))
 
 
 def done(row, seed, cost, ret=1.0, environment="open", **more):
@@ -30,102 +44,106 @@ def done(row, seed, cost, ret=1.0, environment="open", **more):
     )
 
 
-def cells(text, start):
-    (line,) = [line for line in text.splitlines() if line.startswith(start)]
-    return [cell.strip() for cell in line.strip("|").split("|")]
+def table(text, heads):
+    """Row → column → cell of the first table whose heading begins like this."""
+    lines = dropwhile(lambda line: not line.startswith(heads), text.splitlines())
+    of_table = takewhile(lambda line: line.startswith("|"), lines)
+    titles, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in of_table)
+    return {row[0]: dict(zip(titles, row, strict=True)) for row in rows}
 
 
-def test_what_planners_note_of_their_decisions_stands_in_results_and_in_the_summary(tmp_path):
+def test_a_row_of_the_main_table_says_what_holds():
+    rows = [done("ours", 0, 0.5, 1.0), done("ours", 1, 0.7, 3.0), done("bad", 0, 2), done("bad", 1, 0.5)]
+    main = table(page(rows), MAIN)
+    # Two values d apart: half-width 12.706 · d / 2.
+    assert main["ours"] == {
+        "": "ours",
+        "return": "2.00 ± 12.71",
+        "cost": "0.60 ± 1.27",
+        "95 % bound": "0.70 ≤ 1.00",
+        "limit held": "2 of 2",
+    }
+    assert (main["bad"]["95 % bound"], main["bad"]["limit held"]) == ("2.00 > 1.00", "1 of 2")
+
+
+def test_other_figures_stand_in_tables_of_their_own(tmp_path):
     found = done("ours", 0, 0.5)
     found.record.metrics["planning/infeasible_share"] = np.array([0.25, 0.75])
     path = save_record(found.record, tmp_path / "record.npz")
-    frame = results_frame([replace(found, record=load_record(path)), done("cloned", 0, 0.5)])
-    assert frame.set_index("row")["planning/infeasible_share"]["ours"] == 0.5
-    text, _ = markdown_page(PAGE, frame).split("## Every seed")
-    at = cells(text, "|  | return | cost ").index("planning: infeasible share")
-    assert cells(text, "| ours |")[at] == "0.50" and cells(text, "| cloned |")[at] == "–"
-
-
-def test_a_row_of_the_summary_says_what_holds():
-    frame = results_frame(
-        [done("ours", 0, 0.5, 1.0), done("ours", 1, 0.7, 3.0), done("bad", 0, 2), done("bad", 1, 0.5)]
-    )
-    text = markdown_page(PAGE, frame)
-    heads = cells(text, "|  | return | cost ")
-    ours = dict(zip(heads, cells(text, "| ours | 2.00"), strict=True))
-    # Two values d apart: half-width 12.706 · d / 2.
-    assert ours["return"] == "2.00 ± 12.71"
-    assert ours["cost"] == "0.60 ± 1.27"
-    assert (ours["limit"], ours["95 % bound"], ours["limit held"]) == ("1.00", "0.70", "2 of 2")
-    assert (ours["goal reached"], ours["multiplier, peak → end"], ours["seeds"]) == (
-        "1.00 ± 0.00",
-        "0.70 → 0.60",
-        "2",
-    )
-    bad = dict(zip(heads, cells(text, "| bad | 1.00 ±"), strict=True))
-    assert (bad["95 % bound"], bad["limit held"]) == ("2.00", "1 of 2")
+    text = page([replace(found, record=load_record(path)), done("ours", 1, 0.5, 3.0), done("cloned", 0, 0.5)])
+    details = table(text, "|  | return's deviation |")
+    assert details["ours"]["goal reached"] == "1.00 ± 0.00"
+    assert details["ours"]["return's deviation"] == "1.41 (0.00)", "√2 over seeds, none over episodes"
+    assert details["ours"]["within limit"] == "100.0 %"
+    assert "### planning\n" in text
+    planning = table(text, "|  | infeasible |")
+    assert planning == {"ours": {"": "ours", "infeasible": "50.0 %"}}, "only rows of which it is known"
+    training = table(text, "|  | algorithm |")
+    assert training["ours"]["multiplier, peak → end"] == "0.50 → 0.50"
 
 
 def test_below_five_seeds_every_seed_is_shown():
-    frame = results_frame([done("ours", seed, 0.5) for seed in (0, 1)])
-    text = markdown_page(PAGE, frame)
+    text = page([done("ours", seed, 0.5, 1.0 + seed) for seed in (0, 1)])
     assert "## Every seed" in text
-    assert cells(text, "| ours | 1 |")[:4] == ["ours", "1", "1.00", "0.50"]
-    many = Page(**{**vars(PAGE), "seeds": range(5)})
-    assert "## Every seed" not in markdown_page(many, frame)
+    seeds = table(text, "|  | seeds |")["ours"]
+    assert (seeds["seeds"], seeds["return"], seeds["95 % bound"]) == ("0, 1", "1.00, 2.00", "0.50, 0.50")
+    many = page([done("ours", seed, 0.5, 1.0 + seed) for seed in range(5)], seeds=range(5))
+    assert "## Every seed" not in many and "interquartile means" in many and "Student" not in many
+    assert table(many, MAIN)["ours"]["return"].startswith("3.00 [")
 
 
 def test_the_page_says_where_it_comes_from():
-    text = markdown_page(PAGE, results_frame([done("ours", 0, 0.5)]))
+    text = page([done("ours", 0, 0.5)])
     assert text.startswith("# A title\n\n`safemarl compare demo.yaml`\n")
     assert "2030-01-02, rllib_safemarl 9 (abc); 2 seeds (0, 1), 2 evaluation episodes" in text
     assert "![Return and cost while training](curves.png)" in text
-    assert "Failed" not in text and "Unfinished" not in text
-    assert "Budget `quick`." in markdown_page(
-        Page(**{**vars(PAGE), "budget": "quick"}), results_frame([done("o", 0, 1)])
-    )
+    assert "Failed" not in text and "Unfinished" not in text and "not evidence" not in text
+    quick = page([done("o", 0, 1)], budget="quick")
+    assert "**quick: not evidence." in quick and "Budget quick." in quick
 
 
 def test_what_is_missing_is_named():
-    results = [
-        done("ours", 0, 0.5),
-        EvaluationResult(trial(seed=1), problem="out of | memory"),
-        EvaluationResult(trial("new")),
-    ]
-    text = markdown_page(PAGE, results_frame(results))
+    text = page(
+        [
+            done("ours", 0, 0.5),
+            EvaluationResult(trial(seed=1), problem="out of | memory"),
+            EvaluationResult(trial("new")),
+        ]
+    )
     assert "**Failed: ours on open, seed 1: out of | memory**" in text
     assert "**Unfinished: 1 of 3 evaluations" in text
-    assert cells(text, "| ours | 1.00")[-1] == "1 of 2"
-    assert cells(text, "| new | –")[-1] == "0 of 1"
-    assert cells(text, "| ours | 1 | –")[-1] == "failed"
+    main = table(text, MAIN)
+    assert main["ours"]["seeds"] == "1 of 2"
+    assert (main["new"]["return"], main["new"]["seeds"]) == ("–", "0 of 1")
 
 
 def test_environments_have_a_table_each():
-    frame = results_frame([done("ours", 0, 0.5), done("ours", 0, 3.0, environment="ring")])
-    text = markdown_page(PAGE, frame)
-    assert text.index("## open") < text.index("| ours | 1.00 | 0.50") < text.index("## ring")
-    assert "| ours | ring | 0 |" in text
+    text = page([done("ours", 0, 0.5), done("ours", 0, 3.0, environment="ring")], unseen=("ring",))
+    first, second = text.split("## ring, unseen in training\n")
+    assert "## open\n" in first
+    assert table(first, MAIN)["ours"]["cost"] == "0.50" and table(second, MAIN)["ours"]["cost"] == "3.00"
 
 
 def test_without_costs_there_are_no_columns_of_them():
     free = EvaluationResult(trial(), record(np.zeros((2, 1, 0)), [[1], [2]], limits=(), names=()))
-    text = markdown_page(Page(**{**vars(PAGE), "picture": ""}), results_frame([free]))
-    assert "cost" not in text.lower()
+    assert "cost" not in page([free], pictures=()).lower()
 
 
 def test_of_several_constraints_the_one_shown_is_named():
     both = EvaluationResult(trial(), record([[[0.5, 9.0]]] * 2, limits=(1.0, 10.0), names=("a", "b")))
-    text = markdown_page(PAGE, results_frame([both]))
-    assert cells(text, "| ours | 0.00")[:5] == ["ours", "0.00", "b", "9.00", "10.00"]
+    text = page([both])
+    shown = table(text, MAIN)["ours"]
+    assert (shown["constraint"], shown["cost"], shown["95 % bound"]) == ("b", "9.00", "9.00 ≤ 10.00")
     assert "of the constraint tightest in a row" in text
-    assert "constraint" not in markdown_page(PAGE, results_frame([done("ours", 0, 1)]))
+    assert table(text, "|  | return's deviation |")["ours"]["cost a"] == "0.50"
+    assert "constraint" not in page([done("ours", 0, 1)])
 
 
 def test_the_headline_of_a_row():
-    frame = over_seeds_frame(
+    rows = summarise_rows(
         results_frame([done("ours", 0, 0.5), done("ours", 1, 2.5), EvaluationResult(trial("new"))])
     )
-    ours, new = (headline(line) for _, line in frame.iterrows())
+    ours, new = map(headline, rows)
     assert ours == "return 1.00 ± 0.00, cost 1.50 ± 12.71, limit 1.00 held by 1 of 2 seeds"
     assert new == "0 of 1 seeds done"
 
@@ -147,9 +165,21 @@ def test_numbers_have_about_three_digits(value, text):
     assert figure(value) == text
 
 
-def test_danger_stands_with_its_intervals_and_unseen_environments_are_named():
-    results = [dangerous(0, 0.1), dangerous(1, 0.2), dangerous(0, 0.0, environment="ring")]
-    text = markdown_page(Page(**{**vars(PAGE), "unseen": ("ring",)}), results_frame(results))
-    assert "| 15.0 % ± 63.5 % [10.7, 20.6] |" in text
-    assert "| 0.0 % [0.0, 3.7] |" in text
-    assert "## open\n" in text and "## ring, unseen in training\n" in text
+def test_intervals_as_cells():
+    assert interval(Estimate(1.0, 0.5, 1.5, 3)) == "1.00 ± 0.50"
+    assert interval(Estimate(1.0, 0.5, 1.25, 9, BOOTSTRAP)) == "1.00 [0.50, 1.25]"
+    assert percent_interval(Estimate(0.125, 0.1, 0.2, 9, BOOTSTRAP)) == "12.5 [10.0, 20.0] %"
+    assert (interval(Estimate(1.0, np.nan, np.nan, 1)), percent_interval(Estimate(np.nan, 0, 0, 0))) == (
+        "1.00",
+        "–",
+    )
+    assert side_by_side([1.5, np.nan]) == "1.50, –" and side_by_side([]) == "–"
+
+
+def test_danger_has_its_interval_over_seeds_or_over_episodes():
+    main = table(page([dangerous(0, 0.1), dangerous(1, 0.2)]), MAIN)
+    assert main["ours"]["dangerous episodes"] == "15.0 ± 63.5 %"
+    alike = table(page([dangerous(0, 0.0)]), MAIN)
+    assert alike["ours"]["dangerous episodes"] == "0.0 [0.0, 3.7] %", "Wilson's, of 0 in 100"
+    both = table(page([dangerous(0, 0.1), dangerous(1, 0.1)]), MAIN)
+    assert both["ours"]["dangerous episodes"] == "10.0 [6.6, 14.9] %", "Wilson's, of 20 in 200"

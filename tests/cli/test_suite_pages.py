@@ -1,0 +1,166 @@
+"""All that a comparison writes, from a folder whose trials are made up here: no Ray, no training."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("matplotlib")
+
+from rllib_safemarl.cli.compare import _read
+from rllib_safemarl.cli.safemarl import main
+from rllib_safemarl.cli.suite_folder import SuiteFolder
+from rllib_safemarl.evaluation.comparison_records import EvaluationRecord
+from rllib_safemarl.evaluation.curves import read_result
+from tests.evaluation.tuned_runs import curve, results
+
+SUITE = """
+title: Two rows in two rooms
+base:
+  run: SCAL_MAPPO_L
+  env: safemarl/crossing
+  stop: {training_iteration: 8}
+  config: {cost_limit: 1.0}
+rows:
+  ours: {}
+  other: {config: {multiplier: none}, variants: {sampled: {explore: true}}}
+controllers: [yielding, random]
+environments:
+  four: {}
+  six: {env_config: {n_agents: 6}}
+unseen:
+  ring: {env_config: {layout: ring}}
+seeds: SEEDS
+evaluation_episodes: 5
+"""
+LEVELS = {"ours": (1.5, 0.5), "other": (1.8, 3.0), "yielding": (2.0, 0.0), "random": (-2.0, 1.0)}
+"""Row → its return and cost."""
+
+
+def record(row, seed, elsewhere):
+    ret, cost = LEVELS[row]
+    rng = np.random.default_rng(seed)
+    returns = ret - 0.4 * elsewhere + 0.05 * rng.normal(size=(5, 4))
+    costs = np.full((5, 4, 1), cost + 0.1 * elsewhere)
+    clean = np.array([1.0, 1.0, 0.0, 1.0, 0.0]) if cost else np.ones(5)
+    safety = {
+        "clean": clean,
+        "severity": 1.0 - clean,
+        "safe_share": 0.9 + 0.1 * clean,
+        "strict_safe_share": 0.8 + 0.2 * clean,
+        "violations": 1.0 - clean,
+        "violations_per_1000": 5.0 * (1.0 - clean),
+    }
+    about = {"asked": 5, "version": "9", "commit": "abc", "date": "2030-01-02"}
+    shares = {"planning/warm_share": np.full(5, 0.25)} if row == "ours" else {}
+    return EvaluationRecord(returns, costs, np.full(5, 50.0), shares, safety, ("near",), (1.0,), about)
+
+
+def fill(folder, seeds):
+    """A suite and a folder with a result of every trial but one."""
+    (folder / "suite.yaml").write_text(SUITE.replace("SEEDS", str(seeds)))
+    suite, _ = _read(folder / "suite.yaml", None)
+    kept = SuiteFolder(folder / "out", suite.episodes)
+    kept.create()
+    for evaluation in suite.evaluations:
+        trial = evaluation.trial
+        if (trial.row, trial.environment, trial.seed) == ("other", "six", seeds - 1):
+            kept.note(trial.folder, problem="it broke")
+            continue
+        kept.save(evaluation, record(trial.row, trial.seed, evaluation.environment != trial.environment))
+        if evaluation.is_own and trial.run:
+            for line in results(*curve(*LEVELS[trial.row], iterations=8, seed=trial.seed)):
+                reading = read_result(line)
+                # Comparisons of before had no such figure.
+                kept.note_reading(trial.folder, replace(reading, within_limit=float("nan")))
+    return folder / "out"
+
+
+def tables_only(folder):
+    arguments = ["compare", folder / "suite.yaml", "--tables-only", "--out", folder / "out"]
+    return CliRunner().invoke(main, list(map(str, arguments)))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    out = fill(folder, seeds=4)
+    return out, tables_only(folder)
+
+
+def test_everything_is_written(written):
+    out, done = written
+    assert done.exit_code == 1 and "error: 1 of 32 trials failed" in done.output
+    names = {path.name for path in out.iterdir()}
+    assert names == {
+        "trials",
+        "results.csv",
+        "suite.md",
+        "suite.html",
+        "suite.tex",
+        "marl_eval.json",
+        *(f"{name}.{kind}" for name in ("results", "curves", "profiles") for kind in ("png", "pdf")),
+    }
+    assert "ours on four: return 1.5" in done.output
+
+
+def test_the_parts_of_the_page_are_in_order(written):
+    text = (written[0] / "suite.md").read_text()
+    order = [
+        "# Two rows in two rooms",
+        "**Failed: other on six, seed 3: it broke**",
+        "## four\n",
+        "## ring, trained in four, unseen in training\n",
+        "## six\n",
+        "Below five seeds, ±",
+        "](results.png)",
+        "](curves.png)",
+        "](profiles.png)",
+        "## Over all environments\n",
+        "## Generalisation\n",
+        "## Details\n",
+        "### four: planning\n",
+        "## Training\n",
+        "## Every seed\n",
+    ]
+    assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
+    main_columns = text.splitlines()[text.splitlines().index("## four") + 2]
+    assert "planning" not in main_columns and main_columns.count("|") <= 10, "narrow enough for a page"
+
+
+def test_the_numbers_of_the_page(written):
+    text = (written[0] / "suite.md").read_text()
+    # 1.5 between -2 and 2, and 1.1 between -2.4 and 1.6 elsewhere: nothing is lost.
+    (ours,) = [line for line in text.splitlines() if line.startswith("| ours | four | 0.")]
+    assert ours == "| ours | four | 0.88 ± 0.002 | 0.88 ± 0.002 | 1.00 ± 0.00 |"
+    overall = text[text.index("## Over all") :].splitlines()
+    (other,) = [line for line in overall[:8] if line.startswith("| other |")]
+    assert other.endswith("| 0 of 7 |"), "held in none of its runs; one is missing"
+    assert "0.00 [0.00, 0.00]" in other, "ours never returns more"
+
+
+def test_html_holds_all_pictures_and_marl_eval_what_is_complete(written):
+    out, _ = written
+    page = (out / "suite.html").read_text()
+    assert page.count("data:image/png;base64,") == 3 and "Two rows in two rooms" in page
+    tree = json.loads((out / "marl_eval.json").read_text())
+    assert set(tree["safemarl/crossing"]["four"]) == {"ours", "other"}
+    assert set(tree["safemarl/crossing"]["six"]) == {"ours"}, "of other a seed is missing there"
+    tables = (out / "suite.tex").read_text()
+    assert tables.count(r"\begin{table}") == page.count("<table>") > 5
+
+
+def test_without_matplotlib_the_page_has_no_pictures(tmp_path):
+    out = fill(tmp_path, seeds=1)
+    code = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "from rllib_safemarl.cli.safemarl import main\n"
+        f"main(['compare', {str(tmp_path / 'suite.yaml')!r}, '--tables-only', '--out', {str(out)!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert 'for pictures: pip install "rllib_safemarl[plot]"' in done.stdout, done.stderr
+    assert "<img" not in (out / "suite.html").read_text() and not list(out.glob("*.p*"))
