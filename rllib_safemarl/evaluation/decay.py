@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rllib_safemarl.algorithms.constrained.estimates import seen_rewards
 from rllib_safemarl.envs.team import Team, make_views
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.evaluation.decay_regression import SEEDS, RegressionSettings, Regressors
 from rllib_safemarl.evaluation.decay_rows import Moments, Rows, moments_of, rows_of
+from rllib_safemarl.functional.rewards import seen_rewards
 from rllib_safemarl.functional.spatial_decay import Decay, measure_decay
 from rllib_safemarl.rollout.columns import ColumnBatch
 
@@ -122,7 +122,7 @@ def _signals(batch: ColumnBatch, team: Team, settings: DecaySettings) -> NDArray
         edges = batch.observations.edges
         views = make_views(team, settings.reward_radius, len(team.agents))
         near = views.neighbours(None if edges is None else edges[:-1])
-    reward = seen_rewards(batch, settings.reward_scope, near)
+    reward = seen_rewards(batch.reward, settings.reward_scope, near)
     return np.concatenate([reward[..., None], batch.cost], -1)
 
 
