@@ -46,5 +46,10 @@ def assert_equal(first: Any, second: Any) -> None:
 
 def learner_state(algo) -> dict[str, Any]:
     """Weights, optimisers and our own state of the local learner."""
+    return learner_state_of(algo, "constrained")
+
+
+def learner_state_of(algo, ours: str) -> dict[str, Any]:
+    """The same of any algorithm; ``ours`` is the key of its own state."""
     state = algo.learner_group._learner.get_state()
-    return {key: state[key] for key in ("rl_module", "optimizer", "constrained")}
+    return {key: state[key] for key in ("rl_module", "optimizer", ours)}

@@ -30,7 +30,7 @@ def test_the_lower_expectile_leans_to_the_least():
         optimiser.zero_grad()
         lower_expectile_loss(values - v, 0.9).mean().backward()
         optimiser.step()
-    assert float(v) == pytest.approx(0.1, abs=1e-4)
+    assert v.item() == pytest.approx(0.1, abs=1e-4)
 
 
 def test_weights_by_hand():
@@ -44,7 +44,7 @@ def test_weights_by_hand():
 
 
 def test_on_a_chain_the_value_tells_from_where_danger_can_be_avoided():
-    # Places 0 … 4, the last dangerous for good. From 3 every action leads there, from the others not.
+    # Places 0 … 4, the last dangerous for good: from 3 every action leads there, from others one can stay.
     moves = {0: (0, 1), 1: (1, 2), 2: (2, 3), 3: (4, 4), 4: (4, 4)}
     h = violation(torch.arange(5) == 4, 25.0)
     v, never = torch.full((5,), -1.0), torch.zeros(5, dtype=torch.bool)
