@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from rllib_safemarl.errors import SafeMARLError
 
 if TYPE_CHECKING:
     from rllib_safemarl.cli.suite_folder import SuiteFolder, Work
+    from rllib_safemarl.evaluation.comparison import EvaluationResult
+    from rllib_safemarl.evaluation.suite_grids import Choices
+    from rllib_safemarl.evaluation.suite_trials import SuiteEvaluation
     from rllib_safemarl.evaluation.suites import Suite
 
 
@@ -42,26 +46,30 @@ def compare(suite: Path, budget: str | None, out: Path | None, tables_only: bool
     say_first(f"reading {suite}")
     read, inputs = _read(suite, budget)
     out = out or Path("results") / "-".join(filter(None, [read.name, read.budget]))
-    from rllib_safemarl.cli.suite_folder import SuiteFolder, find_work
+    from rllib_safemarl.cli.suite_folder import SuiteFolder
 
+    run_flags = None if tables_only else TrainFlags(**flags)
+    signal, tuned = None, []
+    if read.tuning:
+        tuning = SuiteFolder(out, read.tuning_episodes)
+        signal = _do(read.tuning, tuning, f"{read.title}, tuning", inputs, run_flags)
+        tuned = [tuning.result(evaluation) for evaluation in read.tuning]
+        read, inputs = _read(suite, budget, _choose(tuned))
     folder = SuiteFolder(out, read.episodes)
-    work = find_work(folder, read.evaluations)
-    say(_plan(read, work))
-    signal = None
-    if work.to_evaluate and not tables_only:
-        folder.create()
-        signal = _run(read, folder, work, inputs, TrainFlags(**flags))
+    if signal is None:
+        signal = _do(read.evaluations, folder, _in_words(read), inputs, run_flags)
     from rllib_safemarl.cli.suite_pages import write_pages
 
-    problems = write_pages(read, folder, _repeat(suite, budget))
+    problems = write_pages(read, folder, _repeat(suite, budget), tuned)
     if signal is not None:
         say("stopped; the same command goes on from here")
         raise SystemExit(128 + signal)
     if problems:
-        fail(f"{problems} of {len(read.trials)} trials failed; the same command tries them again")
+        trials = {e.trial.folder for e in (*read.evaluations, *read.tuning)}
+        fail(f"{problems} of {len(trials)} trials failed; the same command tries them again")
 
 
-def _read(path: Path, budget: str | None) -> tuple[Suite, Path]:
+def _read(path: Path, budget: str | None, choices: Choices | None = None) -> tuple[Suite, Path]:
     """The suite, and the folder that paths in its configs are relative to."""
     if path.suffix not in (".yaml", ".yml"):
         raise SafeMARLError(f"{path} is no .yaml file.")
@@ -73,23 +81,56 @@ def _read(path: Path, budget: str | None) -> tuple[Suite, Path]:
         folders.append(file.resolve().parent)
         return load_yaml(file)
 
-    return read_suite(path.stem, document, read_file, budget), folders[-1]
+    return read_suite(path.stem, document, read_file, budget, choices), folders[-1]
 
 
-def _plan(suite: Suite, work: Work) -> str:
-    """What there is and what is to be done, in a line."""
-    total, seeds = len(suite.evaluations), len(suite.seeds)
+def _choose(tuned: Sequence[EvaluationResult]) -> Choices:
+    """Choose points of grids, and say which."""
+    from rllib_safemarl.evaluation.suite_tuning import choose, point_results
+
+    choices = choose(point_results(tuned))
+    for (row, environment), point in choices.items():
+        say(f"{row} on {environment}, selected online: {point}")
+    return choices
+
+
+def _do(
+    evaluations: Sequence[SuiteEvaluation],
+    folder: SuiteFolder,
+    title: str,
+    inputs: Path,
+    flags: TrainFlags | None,
+) -> int | None:
+    """Do what is left of some evaluations, without flags nothing; return the signal that interrupted it."""
+    from rllib_safemarl.cli.suite_folder import find_work
+
+    work = find_work(folder, evaluations)
+    say(f"{title}; {_plan(len(evaluations), work)}")
+    if not work.to_evaluate or flags is None:
+        return None
+    folder.create()
+    return _run(evaluations, folder, work, inputs, flags)
+
+
+def _in_words(suite: Suite) -> str:
+    """What is compared, in a line."""
+    seeds = len(suite.seeds)
     where = f" on {len(suite.environments)} environments" if len(suite.environments) > 1 else ""
     where += f", {len(suite.unseen)} unseen" if suite.unseen else ""
-    text = f"{suite.title}: {len(suite.rows)} rows{where}, {seeds} {'seed' if seeds == 1 else 'seeds'}; "
+    return f"{suite.title}: {len(suite.rows)} rows{where}, {seeds} {'seed' if seeds == 1 else 'seeds'}"
+
+
+def _plan(total: int, work: Work) -> str:
+    """What there is and what is to be done."""
     if not work.to_evaluate:
-        return f"{text}all {total} evaluations are done"
-    done = total - len(work.to_evaluate)
+        return f"all {total} evaluations are done"
     train = f"{len(work.to_train)} {'trial' if len(work.to_train) == 1 else 'trials'} to train"
-    return f"{text}{train}, {len(work.to_evaluate)} to evaluate, {done} done"
+    return f"{train}, {len(work.to_evaluate)} to evaluate, {total - len(work.to_evaluate)} done"
 
 
-def _run(suite: Suite, folder: SuiteFolder, work: Work, inputs: Path, flags: TrainFlags) -> int | None:
+def _run(
+    evaluations: Sequence[SuiteEvaluation], folder: SuiteFolder, work: Work, inputs: Path, flags: TrainFlags
+) -> int | None:
     """Train and evaluate what is left; return the signal that interrupted it, if one did."""
     from rllib_safemarl.cli.ray_session import import_ray, start_ray
 
@@ -105,7 +146,7 @@ def _run(suite: Suite, folder: SuiteFolder, work: Work, inputs: Path, flags: Tra
 
     experiments = make_experiments(folder, work.to_train, inputs, flags)
     check_evaluations(work.to_evaluate, experiments, inputs, is_local=not flags.ray_address)
-    names = trial_names(suite.trials)
+    names = trial_names(evaluations)
     try:
         is_own = start_ray(flags)
         check_resources(experiments, is_own)

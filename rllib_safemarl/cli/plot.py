@@ -69,7 +69,12 @@ def _draw(runs: list[Run], options: dict[str, Any]) -> Figure:
     from rllib_safemarl.evaluation.figures_curves import PANELS, comparison_figure
     from rllib_safemarl.evaluation.runs import curves_by_row
 
-    return comparison_figure(curves_by_row(runs), options["title"], PANELS)
+    curves = curves_by_row([run for run in runs if len(run.curve) > 1])
+    if not curves:
+        raise SafeMARLError(
+            "these runs reported once each, and so have no curves; --against SETTING draws what they came to."
+        )
+    return comparison_figure(curves, options["title"], PANELS)
 
 
 def _draw_sweep(runs: list[Run], options: dict[str, Any]) -> Figure:

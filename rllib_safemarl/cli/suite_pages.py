@@ -18,6 +18,7 @@ from rllib_safemarl.evaluation.report_html import html
 from rllib_safemarl.evaluation.report_latex import latex
 from rllib_safemarl.evaluation.report_markdown import markdown
 from rllib_safemarl.evaluation.runs import RESULTS_FILE
+from rllib_safemarl.evaluation.suite_tuning import point_results
 from rllib_safemarl.evaluation.suites import Suite
 from rllib_safemarl.evaluation.tables import headline
 
@@ -29,13 +30,16 @@ CURVES, FIGURES, PROFILES = "curves", "results", "profiles"
 """Names of figures, without their endings."""
 
 
-def write_pages(suite: Suite, folder: SuiteFolder, command: str) -> int:
+def write_pages(
+    suite: Suite, folder: SuiteFolder, command: str, tuned: Sequence[EvaluationResult] = ()
+) -> int:
     """Write everything from what there is; return how many trials failed.
 
     Args:
         suite: what was compared.
         folder: where its trials lie.
         command: repeats the comparison.
+        tuned: results of points of grids.
 
     Raises:
         SafeMARLError: there is no such folder.
@@ -46,7 +50,7 @@ def write_pages(suite: Suite, folder: SuiteFolder, command: str) -> int:
     frame = results_frame(results)
     rows = summarise_rows(frame)
     page = _page(suite, command, results, _draw(suite, folder, results, rows))
-    report = comparison_report(page, frame, rows)
+    report = comparison_report(page, frame, rows, point_results(tuned))
     csv = write_text(frame.to_csv(index=False, lineterminator="\n"), folder.path / RESULTS_FILE)
     table = write_text(markdown(report), folder.path / f"{suite.name}.md")
     shown = write_text(html(report, folder.path), folder.path / f"{suite.name}.html")
@@ -59,7 +63,8 @@ def write_pages(suite: Suite, folder: SuiteFolder, command: str) -> int:
     if page.pictures:
         say(f"pictures: {', '.join(picture.name for picture in page.pictures)}, as .png and .pdf")
     say(f"page: {shown}")
-    return len({result.evaluation.trial.folder for result in results if result.status == FAILED})
+    failed = (result for result in (*results, *tuned) if result.status == FAILED)
+    return len({result.evaluation.trial.folder for result in failed})
 
 
 def _page(

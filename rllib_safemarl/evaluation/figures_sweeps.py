@@ -26,9 +26,9 @@ from rllib_safemarl.evaluation.figures import (
     scale_costs,
     tidy,
 )
-from rllib_safemarl.evaluation.runs import setting_text
 from rllib_safemarl.evaluation.statistics_bootstrap import over_seeds
 from rllib_safemarl.evaluation.sweeps import choices, in_order, ordered, places
+from rllib_safemarl.evaluation.words import setting_text
 
 _PANELS = {
     "return": "undiscounted return per episode,\nmean over agents",

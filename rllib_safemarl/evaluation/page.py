@@ -16,6 +16,8 @@ from rllib_safemarl.evaluation.comparison_scores import (
 )
 from rllib_safemarl.evaluation.report import ALERT, COMMAND, Block, Heading, Paragraph, Picture, Report
 from rllib_safemarl.evaluation.statistics import BOOTSTRAP, FEW_SEEDS, STUDENT
+from rllib_safemarl.evaluation.suite_trials import evaluation_name
+from rllib_safemarl.evaluation.suite_tuning import PointResult, choose
 from rllib_safemarl.evaluation.tables import (
     detail_tables,
     generalisation_table,
@@ -23,6 +25,7 @@ from rllib_safemarl.evaluation.tables import (
     overall_table,
     seeds_table,
     training_table,
+    tuning_table,
 )
 
 QUICK = "quick"
@@ -58,22 +61,26 @@ class Page:
     pictures: Sequence[Picture] = ()
 
 
-def comparison_report(page: Page, results: pd.DataFrame, rows: Sequence[RowSummary]) -> Report:
+def comparison_report(
+    page: Page, results: pd.DataFrame, rows: Sequence[RowSummary], points: Sequence[PointResult] = ()
+) -> Report:
     """The whole page.
 
     Args:
         page: what stands around the tables.
         results: one line per evaluation, see :func:`rllib_safemarl.evaluation.comparison.results_frame`.
         rows: the same over seeds, see :func:`rllib_safemarl.evaluation.comparison_rows.summarise_rows`.
+        points: of grids, among which settings were chosen.
     """
     blocks = [
         *_made_by(page),
-        *(Paragraph(problem, ALERT) for problem in _incomplete(results)),
+        *(Paragraph(problem, ALERT) for problem in (*_incomplete(results), *_lacking(points))),
         *_results(page, rows),
         Paragraph(_reading(rows)),
         *page.pictures,
         *_overall(page, rows),
         *_generalisation(page, rows),
+        *_tuning(points),
         *_details(page, rows, results),
         *_training(page, rows),
         *_every_seed(rows),
@@ -107,6 +114,17 @@ def _incomplete(results: pd.DataFrame) -> list[str]:
             f"Unfinished: {unfinished} of {len(results)} evaluations; the same command goes on with them."
         )
     return lines
+
+
+def _lacking(points: Sequence[PointResult]) -> Iterator[str]:
+    """What the choice of settings lacks."""
+    for point in points:
+        for result in point.results:
+            if result.status == FAILED:
+                name = evaluation_name(result.evaluation)
+                yield f"Failed: {name} on {point.environment}: {result.problem}"
+    if unsettled := sum(not point.is_settled for point in points):
+        yield f"Unfinished: {unsettled} of {len(points)} points of grids; the same command goes on with them."
 
 
 def _by_environment(rows: Sequence[RowSummary]) -> dict[str, list[RowSummary]]:
@@ -149,6 +167,18 @@ def _generalisation(page: Page, rows: Sequence[RowSummary]) -> Iterator[Block]:
         "Returns of the same checkpoints on a scale from 0, random actions, to 1, the best of the other "
         "controllers in that environment. Ratio: what is left of it in unseen environments, the mean over "
         "them. How safe they are there stands in their tables above."
+    )
+
+
+def _tuning(points: Sequence[PointResult]) -> Iterator[Block]:
+    if not points:
+        return
+    yield Heading("Tuning, selected online")
+    yield tuning_table(points, choose(points))
+    yield Paragraph(
+        "Every point of a row's grid was trained, and evaluated in episodes on reserved validation seeds, "
+        "used for nothing else. Selected: of the points whose worst agent keeps to the limit in every seed, "
+        "by the 95 % bound, the one with the greatest return. Seeds of the tests above were not used."
     )
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.evaluation.curves import RESULT_FILE, read_curve, read_readings
+from rllib_safemarl.evaluation.words import setting_text, short_names
 
 CURVE_FILE, TRIALS_FOLDER, RESULTS_FILE = "curve.jsonl", "trials", "results.csv"
 """What a comparison keeps: a trial's readings, the folder of all trials, and the table."""
@@ -52,17 +53,17 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
         paths: folders of comparisons, of Tune's experiments, or of single trials.
 
     Raises:
-        SafeMARLError: a folder is missing, or there is no run in it that reported more than once.
+        SafeMARLError: a folder is missing, or there is no run in it that reported anything.
     """
     runs = []
     for path in paths:
         if not path.is_dir():
             raise SafeMARLError(f"there is no folder {path}.")
-        found = [run for run in _runs_of(path) if len(run.curve) > 1]
+        found = [run for run in _runs_of(path) if len(run.curve)]
         if not found:
             raise SafeMARLError(
-                f"{path} holds no run with two iterations or more: name the folder of a Tune experiment "
-                "or of safemarl compare."
+                f"{path} holds no run that reported anything: name the folder of a Tune experiment or of "
+                "safemarl compare."
             )
         runs += found
     return list({run.folder: run for run in runs}.values())
@@ -133,12 +134,6 @@ def differing_settings(runs: Sequence[Run]) -> list[str]:
     return [name for name in names if len({setting_text(run.settings.get(name)) for run in runs}) > 1]
 
 
-def short_names(settings: Sequence[str]) -> dict[str, str]:
-    """Setting → its last part, where that alone tells it from the others."""
-    last = [name.rpartition(".")[2] for name in settings]
-    return {name: part if last.count(part) == 1 else name for name, part in zip(settings, last, strict=True)}
-
-
 def label_runs(runs: Sequence[Run]) -> list[str]:
     """What tells the rows of runs apart; runs that differ in nothing but their seed have the same label."""
     by_source: dict[str, list[Run]] = {}
@@ -153,15 +148,6 @@ def label_runs(runs: Sequence[Run]) -> list[str]:
         named = [run.source] if len(names) > 1 or not row else []
         labels.append(": ".join([*named, *([row] if row else [])]))
     return labels
-
-
-def setting_text(value: Any) -> str:
-    """A setting as a person writes it."""
-    if value is None:
-        return "none"
-    if isinstance(value, float):
-        return "∞" if value == float("inf") else f"{value:g}"
-    return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
 def curves_by_row(runs: Sequence[Run]) -> dict[str, dict[str, list[pd.DataFrame]]]:

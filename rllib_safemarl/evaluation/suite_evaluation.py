@@ -56,7 +56,7 @@ def _run_checkpoint(
         **evaluation.changes,
         "env": evaluation.env,
         "env_config": dict(evaluation.env_config),
-        "seed": evaluation.trial.evaluation_seed,
+        "seed": evaluation.seed,
     }
     runner = TrainedTeam.read(Path(checkpoint)).runner(changes, num_episodes, shield=shield)
     try:
@@ -79,7 +79,7 @@ def _run_controller(evaluation: SuiteEvaluation, name: str, num_episodes: int) -
     from rllib_safemarl.evaluation.controllers import named_controller
     from rllib_safemarl.evaluation.rollouts import evaluate_controller
 
-    seed = evaluation.trial.evaluation_seed
+    seed = evaluation.seed
     env = _make_env(evaluation, _copies(num_episodes))
     try:
         return evaluate_controller(env, named_controller(evaluation.env, name, seed), num_episodes, seed)

@@ -17,8 +17,8 @@ SHIELD = "shield"
 """Key of a variant that names the row whose planners correct what the policies choose."""
 TRAINED_IN = ", trained in "
 """Between the name of an unseen environment and that of the one a row was trained in, where several are."""
-EVALUATION_SEED = 1_000_000
-"""Added to a trial's seed: episodes of the evaluation are none of the training."""
+EVALUATION_SEED, VALIDATION_SEED = 1_000_000, 2_000_000
+"""Added to a trial's seed: episodes of the test, and of choosing settings, are none of the training."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,6 @@ class SuiteTrial:
         """``cost_limit`` of its config: a number, a dict from cost name to limit, or None."""
         return self.config.get("cost_limit")
 
-    @property
-    def evaluation_seed(self) -> int:
-        """Seed of the evaluation, equal for all rows."""
-        return EVALUATION_SEED + self.seed
-
 
 @dataclass(frozen=True)
 class SuiteEvaluation:
@@ -92,6 +87,7 @@ class SuiteEvaluation:
         variant: name of the variant; empty for none.
         changes: config keys that only hold in this evaluation.
         shield: trial of planners that correct what this one's policies choose; None for none.
+        point: of the row's grid, which this evaluation is to be chosen by; empty for a test.
     """
 
     trial: SuiteTrial
@@ -101,6 +97,12 @@ class SuiteEvaluation:
     variant: str = ""
     changes: Mapping[str, Any] = field(default_factory=dict)
     shield: SuiteTrial | None = None
+    point: str = ""
+
+    @property
+    def seed(self) -> int:
+        """Seed of the episodes, equal for all rows; tests and choices share none."""
+        return (VALIDATION_SEED if self.point else EVALUATION_SEED) + self.trial.seed
 
     @property
     def trials(self) -> tuple[SuiteTrial, ...]:
@@ -115,13 +117,13 @@ class SuiteEvaluation:
     @property
     def row(self) -> str:
         """Name of its line in a table."""
-        return f"{self.trial.row}, {self.variant}" if self.variant else self.trial.row
+        return ", ".join(filter(None, [self.trial.row, self.variant, self.point]))
 
     @property
     def file(self) -> str:
         """Name of its record in the trial's folder."""
         if self.is_own:
-            return "evaluation.npz"
+            return "validation.npz" if self.point else "evaluation.npz"
         content = {"env": self.env, "config": self.env_config, "changes": self.changes}
         if self.shield is not None:
             content["shield"] = self.shield.digest
@@ -176,13 +178,16 @@ def _shield_of(trial: SuiteTrial, variant: str, row: Any, trials: Sequence[Suite
     return next(found)
 
 
-def trial_names(trials: tuple[SuiteTrial, ...]) -> dict[str, str]:
-    """Folder → name for a person, with the environment only where there are several."""
-    several = len({trial.environment for trial in trials}) > 1
-    return {
-        trial.folder: f"{trial.row}{f', {trial.environment}' if several else ''}, seed {trial.seed}"
-        for trial in trials
-    }
+def trial_names(evaluations: Sequence[SuiteEvaluation]) -> dict[str, str]:
+    """Folder of every trial → name for a person, with the environment only where there are several."""
+    several = len({evaluation.trial.environment for evaluation in evaluations}) > 1
+    names = {}
+    for evaluation in evaluations:
+        trial = evaluation.trial
+        if evaluation.is_own:
+            where = f", {trial.environment}" if several else ""
+            names[trial.folder] = f"{evaluation.row}{where}, seed {trial.seed}"
+    return names
 
 
 def evaluation_name(evaluation: SuiteEvaluation) -> str:

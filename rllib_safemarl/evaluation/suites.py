@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rllib_safemarl.errors import SafeMARLError, nearest_name
+from rllib_safemarl.evaluation.suite_grids import Choices, read_tuning
 from rllib_safemarl.evaluation.suite_parts import (
-    ENVIRONMENT_KEYS,
     chosen,
     mapping,
-    merged,
     positive,
     read_all_variants,
     read_controllers,
     read_seeds,
-    refuse_grid,
     some,
-    without,
 )
-from rllib_safemarl.evaluation.suite_trials import SuiteEvaluation, SuiteTrial, evaluations_of
+from rllib_safemarl.evaluation.suite_rows import TrialMaker
+from rllib_safemarl.evaluation.suite_trials import SHIELD, SuiteEvaluation, SuiteTrial, evaluations_of
 
 EPISODES = 100
 """Evaluation episodes of a trial where the suite does not say."""
@@ -34,6 +32,7 @@ SUITE_KEYS = (
     "variants",
     "seeds",
     "evaluation_episodes",
+    "tuning",
     "budgets",
 )
 BASE_KEYS = ("run", "env", "stop", "config", "max_failures")
@@ -52,8 +51,6 @@ UNUSED_BASE_KEYS = frozenset(
     }
 )
 """Keys of a tuned config that say where and how often things are saved, which a suite decides itself."""
-ROW_KEYS = ("run", "config", "without", "stop", "variants")
-DATA_KEYS = ("data", "split")
 BUDGET_KEYS = (
     "rows",
     "controllers",
@@ -62,6 +59,7 @@ BUDGET_KEYS = (
     "variants",
     "seeds",
     "evaluation_episodes",
+    "tuning",
     "config",
     "stop",
 )
@@ -83,6 +81,8 @@ class Suite:
         episodes: of each evaluation.
         trials: every row on every environment under every seed.
         evaluations: every trial as it is, in every variant and every unseen environment.
+        tuning: evaluations of every point of the grids of rows, on seeds of their own.
+        tuning_episodes: of each of these.
     """
 
     name: str
@@ -96,10 +96,16 @@ class Suite:
     episodes: int
     trials: tuple[SuiteTrial, ...]
     evaluations: tuple[SuiteEvaluation, ...]
+    tuning: tuple[SuiteEvaluation, ...] = ()
+    tuning_episodes: int = 0
 
 
 def read_suite(
-    name: str, document: Any, read_file: Callable[[str], Any] | None = None, budget: str | None = None
+    name: str,
+    document: Any,
+    read_file: Callable[[str], Any] | None = None,
+    budget: str | None = None,
+    choices: Choices | None = None,
 ) -> Suite:
     """Read a suite.
 
@@ -108,6 +114,7 @@ def read_suite(
         document: what its file holds.
         read_file: reads the tuned config that ``base`` names.
         budget: which of its budgets to apply.
+        choices: points of grids that were chosen; without one a row has no trials yet.
 
     Raises:
         SafeMARLError: a key or a value does not fit; one line that names it.
@@ -126,15 +133,20 @@ def read_suite(
     unseen = _read_unseen(document, limits, environments, where)
     controllers = read_controllers(limits.get("controllers", document.get("controllers")), rows, where)
     seeds = read_seeds(limits.get("seeds", document.get("seeds", 1)), where)
-    maker = _TrialMaker(where, base, limits, environments, seeds)
-    variants = read_all_variants(document.get("variants"), rows, limits.get("variants"), where)
+    episodes = positive(
+        limits.get("evaluation_episodes", document.get("evaluation_episodes", EPISODES)),
+        f"evaluation_episodes of {where}",
+    )
+    tuning = read_tuning(limits.get("tuning", document.get("tuning")), seeds, episodes, where)
+    maker = TrialMaker(where, base, limits, environments, seeds, choices or {})
+    given = read_all_variants(document.get("variants"), rows, limits.get("variants"), where)
     trials, several = (*maker.of_rows(rows), *maker.of_controllers(controllers)), len(environments) > 1
+    variants = _without_waiting(given, rows, trials)
     evaluations = [
         evaluation
         for trial in trials
         for evaluation in evaluations_of(trial, unseen, variants.get(trial.row, {}), several, trials)
     ]
-    episodes = limits.get("evaluation_episodes", document.get("evaluation_episodes", EPISODES))
     return Suite(
         name=name,
         title=str(document.get("title") or name),
@@ -144,99 +156,24 @@ def read_suite(
         unseen=tuple(unseen),
         controllers=tuple(controllers),
         seeds=seeds,
-        episodes=positive(episodes, f"evaluation_episodes of {where}"),
+        episodes=episodes,
         trials=trials,
         evaluations=tuple(evaluations),
+        tuning=tuple(maker.of_grids(rows, tuning)),
+        tuning_episodes=tuning.episodes,
     )
 
 
-@dataclass(frozen=True)
-class _TrialMaker:
-    """Puts base, row, environment and budget together, the later going before the earlier."""
-
-    where: str
-    base: Mapping[str, Any]
-    limits: Mapping[str, Any]
-    environments: Mapping[str, Any]
-    seeds: tuple[int, ...]
-
-    def of_rows(self, rows: Mapping[str, Any]) -> Iterator[SuiteTrial]:
-        """Trials of all rows: those that are trained, and datasets."""
-        for row, spec in rows.items():
-            is_data = isinstance(spec, Mapping) and "data" in spec
-            yield from (self._of_data if is_data else self._of_row)(row, spec, f"row {row!r} of {self.where}")
-
-    def _of_data(self, row: str, spec: Any, where: str) -> Iterator[SuiteTrial]:
-        """What a dataset holds, which has no seeds."""
-        spec = mapping(spec, where, DATA_KEYS)
-        if not isinstance(spec["data"], str):
-            raise SafeMARLError(f"{where}: data must be the path of a dataset, and is {spec['data']!r}.")
-        for environment, env, config in self._on_environments(self.base["config"], self.where):
-            yield SuiteTrial(
-                row,
-                environment,
-                self.seeds[0],
-                env,
-                _without_training(config),
-                data=spec["data"],
-                split=str(spec.get("split", "all")),
-            )
-
-    def _of_row(self, row: str, spec: Any, where: str) -> Iterator[SuiteTrial]:
-        """Trials of a row that is trained."""
-        if isinstance(spec, Mapping) and "algorithm" in spec:
-            raise SafeMARLError(f"{where} has no key 'algorithm': it is called run, as in tuned configs.")
-        spec = mapping(spec or {}, where, ROW_KEYS)
-        config = without(self.base["config"], spec.get("without") or [], where)
-        config = merged(config, mapping(spec.get("config") or {}, f"config of {where}"))
-        if "seed" in config:
-            raise SafeMARLError(f"{where} sets seed: seeds stand in the suite itself, for every row.")
-        run = spec.get("run", self.base.get("run"))
-        if not isinstance(run, str):
-            raise SafeMARLError(f"{where} names no algorithm: add run: SCAL_MAPPO_L there, or to its base.")
-        stop = self.limits.get("stop", spec.get("stop", self.base.get("stop")))
-        if not isinstance(stop, Mapping) or not stop:
-            raise SafeMARLError(f"{where} has no stop, such as stop: {{training_iteration: 100}}.")
-        for environment, env, merged_config in self._on_environments(config, where):
-            for seed in self.seeds:
-                yield SuiteTrial(
-                    row=row,
-                    environment=environment,
-                    seed=seed,
-                    env=env,
-                    config={**merged_config, "seed": seed},
-                    run=run,
-                    stop=dict(stop),
-                    max_failures=int(self.base.get("max_failures") or 0),
-                )
-
-    def of_controllers(self, controllers: list[str]) -> Iterator[SuiteTrial]:
-        """Controllers, which are not trained."""
-        for controller in controllers:
-            for environment, env, config in self._on_environments(self.base["config"], self.where):
-                for seed in self.seeds:
-                    kept = {**_without_training(config), "seed": seed}
-                    yield SuiteTrial(controller, environment, seed, env, kept, controller=controller)
-
-    def _on_environments(
-        self, config: Mapping[str, Any], where: str
-    ) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Every environment: its name, Ray's name of it, and the config there."""
-        for name, spec in self.environments.items():
-            named = f"environment {name!r} of {self.where}"
-            spec = mapping(spec or {}, named, ENVIRONMENT_KEYS)
-            env = spec.get("env", self.base.get("env"))
-            if not isinstance(env, str):
-                raise SafeMARLError(
-                    f"{named} names none: add env: safemarl/crossing there, or to the base of the suite."
-                )
-            settings = mapping(spec.get("env_config") or {}, f"env_config of {named}")
-            there = merged(config, {"env_config": settings} if settings else {})
-            over = self.limits.get("config") or {}
-            there = merged(there, mapping(over, f"config of the budget of {self.where}"))
-            refuse_grid(there, where)
-            there.pop("env", None)
-            yield name, env, there
+def _without_waiting(
+    variants: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Any], trials: Sequence[SuiteTrial]
+) -> dict[str, dict[str, Any]]:
+    """Variants less those whose shield is a row with a grid, of which no point has been chosen yet."""
+    waiting = {row for row, spec in rows.items() if isinstance(spec, Mapping) and "tune" in spec}
+    waiting -= {trial.row for trial in trials}
+    return {
+        row: {name: changes for name, changes in own.items() if changes.get(SHIELD) not in waiting}
+        for row, own in variants.items()
+    }
 
 
 def _read_unseen(
@@ -247,10 +184,6 @@ def _read_unseen(
         if name in environments:
             raise SafeMARLError(f"{where} has {name!r} both among its environments and as unseen.")
     return unseen
-
-
-def _without_training(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: config[key] for key in ("env_config", "cost_limit") if key in config}
 
 
 def _read_base(base: Any, where: str, read_file: Callable[[str], Any] | None) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from rllib_safemarl.errors import SafeMARLError, nearest_name
-from rllib_safemarl.evaluation.runs import Run, differing_settings, setting_text, short_names
+from rllib_safemarl.evaluation.runs import Run, differing_settings
+from rllib_safemarl.evaluation.words import setting_text, short_names
 
 LAST = 0.1
 """Share of a run's readings, the last of them, whose mean is what it came to."""

@@ -23,6 +23,9 @@ from rllib_safemarl.evaluation.comparison_rows import RowSummary
 from rllib_safemarl.evaluation.comparison_scores import Generalisation, Overall
 from rllib_safemarl.evaluation.report import Table
 from rllib_safemarl.evaluation.statistics import ROUNDING
+from rllib_safemarl.evaluation.statistics_bootstrap import over_seeds
+from rllib_safemarl.evaluation.suite_grids import Choices
+from rllib_safemarl.evaluation.suite_tuning import PointResult
 
 _Line = TypeVar("_Line")
 _Columns = Mapping[str, Callable[[_Line], str]]
@@ -36,7 +39,7 @@ def main_table(rows: Sequence[RowSummary]) -> Table:
         columns["constraint"] = lambda row: row.constraint or NOTHING
     if _known(rows, "cost"):
         columns["cost"] = _interval("cost")
-        columns["95 % bound"] = bound_and_limit
+        columns["95 % bound"] = lambda row: against_limit(row.bound, row.limit)
     if any(row.seeds_held is not None for row in rows):
         columns["limit held"] = held
     if _known(rows, "dangerous_episodes"):
@@ -139,6 +142,23 @@ def overall_table(rows: Sequence[Overall]) -> Table:
     return _table("", columns, rows)
 
 
+def tuning_table(points: Sequence[PointResult], choices: Choices) -> Table:
+    """What points of grids came to on validation seeds, and which were chosen."""
+    columns: dict[str, Callable[[PointResult], str]] = {"": lambda each: each.row}
+    if len({point.environment for point in points}) > 1:
+        columns["environment"] = lambda each: each.environment
+    columns["settings"] = lambda each: each.point
+    columns["validation return"] = lambda each: interval(over_seeds(each.figures("return")))
+    if any(not math.isnan(point.bound) for point in points):
+        columns["95 % bound"] = lambda each: against_limit(each.bound, each.limit)
+    if any(not math.isnan(share) for point in points for share in point.figures("safe_share")):
+        columns["safe states"] = lambda each: percent_interval(over_seeds(each.figures("safe_share")))
+    columns["selected"] = lambda each: (
+        "yes" if choices.get((each.row, each.environment)) == each.point else NOTHING
+    )
+    return _table("", columns, points)
+
+
 def headline(row: RowSummary) -> str:
     """A row over its seeds in a few words."""
     if not row.seeds_done:
@@ -184,11 +204,11 @@ def _elsewhere(label: str) -> Callable[[Generalisation], str]:
     return lambda each: interval(each.unseen[label]) if label in each.unseen else NOTHING
 
 
-def bound_and_limit(row: RowSummary) -> str:
+def against_limit(bound: float, limit: float) -> str:
     """Upper bound of the worst agent's cost against the limit, such as ``0.86 ≤ 1.00``."""
-    if math.isnan(row.limit) or math.isnan(row.bound):
-        return figure(row.bound)
-    return f"{figure(row.bound)} {'≤' if row.bound <= row.limit else '>'} {figure(row.limit)}"
+    if math.isnan(limit) or math.isnan(bound):
+        return figure(bound)
+    return f"{figure(bound)} {'≤' if bound <= limit else '>'} {figure(limit)}"
 
 
 def held(row: RowSummary) -> str:

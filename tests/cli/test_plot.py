@@ -59,6 +59,13 @@ def test_misuse_is_said(sweep, tmp_path, monkeypatch, arguments, message):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_runs_that_reported_once_have_no_curves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_sweep(tmp_path / "runs", [{"beta": 0.5}, {"beta": 0.9}], seeds=1, iterations=1)
+    done = plot("runs")
+    assert "these runs reported once each, and so have no curves; --against SETTING" in done.output
+
+
 def test_without_matplotlib_it_says_what_to_install(sweep):
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"

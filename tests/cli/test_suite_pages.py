@@ -28,6 +28,7 @@ base:
 rows:
   ours: {}
   other: {config: {multiplier: none}, variants: {sampled: {explore: true}}}
+  tuned: {tune: {lr: [0.1, 0.01]}}
 controllers: [yielding, random]
 environments:
   four: {}
@@ -36,13 +37,20 @@ unseen:
   ring: {env_config: {layout: ring}}
 seeds: SEEDS
 evaluation_episodes: 5
+tuning: {seeds: 1, evaluation_episodes: 3}
 """
-LEVELS = {"ours": (1.5, 0.5), "other": (1.8, 3.0), "yielding": (2.0, 0.0), "random": (-2.0, 1.0)}
+LEVELS = {
+    "ours": (1.5, 0.5),
+    "other": (1.8, 3.0),
+    "tuned": (1.6, 0.5),
+    "yielding": (2.0, 0.0),
+    "random": (-2.0, 1.0),
+}
 """Row → its return and cost."""
 
 
-def record(row, seed, elsewhere):
-    ret, cost = LEVELS[row]
+def record(level, seed, elsewhere=False, asked=5, shares=None):
+    ret, cost = level
     rng = np.random.default_rng(seed)
     returns = ret - 0.4 * elsewhere + 0.05 * rng.normal(size=(5, 4))
     costs = np.full((5, 4, 1), cost + 0.1 * elsewhere)
@@ -55,23 +63,31 @@ def record(row, seed, elsewhere):
         "violations": 1.0 - clean,
         "violations_per_1000": 5.0 * (1.0 - clean),
     }
-    about = {"asked": 5, "version": "9", "commit": "abc", "date": "2030-01-02"}
-    shares = {"planning/warm_share": np.full(5, 0.25)} if row == "ours" else {}
-    return EvaluationRecord(returns, costs, np.full(5, 50.0), shares, safety, ("near",), (1.0,), about)
+    about = {"asked": asked, "version": "9", "commit": "abc", "date": "2030-01-02"}
+    return EvaluationRecord(returns, costs, np.full(5, 50.0), shares or {}, safety, ("near",), (1.0,), about)
 
 
-def fill(folder, seeds):
-    """A suite and a folder with a result of every trial but one."""
+def read(folder, seeds, choices=None):
     (folder / "suite.yaml").write_text(SUITE.replace("SEEDS", str(seeds)))
-    suite, _ = _read(folder / "suite.yaml", None)
+    return _read(folder / "suite.yaml", None, choices)[0]
+
+
+def fill(folder, seeds, chosen="lr=0.01"):
+    """A suite and a folder with a result of every trial but one."""
+    suite = read(folder, seeds, {("tuned", place): chosen for place in ("four", "six")})
     kept = SuiteFolder(folder / "out", suite.episodes)
     kept.create()
+    for evaluation in suite.tuning:
+        level = (1.6, 0.5) if evaluation.point == chosen else (1.9, 4.0)
+        kept.save(evaluation, record(level, evaluation.trial.seed, asked=3))
     for evaluation in suite.evaluations:
         trial = evaluation.trial
         if (trial.row, trial.environment, trial.seed) == ("other", "six", seeds - 1):
             kept.note(trial.folder, problem="it broke")
             continue
-        kept.save(evaluation, record(trial.row, trial.seed, evaluation.environment != trial.environment))
+        shares = {"planning/warm_share": np.full(5, 0.25)} if trial.row == "ours" else {}
+        elsewhere = evaluation.environment != trial.environment
+        kept.save(evaluation, record(LEVELS[trial.row], trial.seed, elsewhere, shares=shares))
         if evaluation.is_own and trial.run:
             for line in results(*curve(*LEVELS[trial.row], iterations=8, seed=trial.seed)):
                 reading = read_result(line)
@@ -94,7 +110,7 @@ def written(tmp_path_factory):
 
 def test_everything_is_written(written):
     out, done = written
-    assert done.exit_code == 1 and "error: 1 of 32 trials failed" in done.output
+    assert done.exit_code == 1 and "error: 1 of 42 trials failed" in done.output
     names = {path.name for path in out.iterdir()}
     assert names == {
         "trials",
@@ -122,6 +138,7 @@ def test_the_parts_of_the_page_are_in_order(written):
         "](profiles.png)",
         "## Over all environments\n",
         "## Generalisation\n",
+        "## Tuning, selected online\n",
         "## Details\n",
         "### four: planning\n",
         "## Training\n",
@@ -143,19 +160,30 @@ def test_the_numbers_of_the_page(written):
     assert "0.00 [0.00, 0.00]" in other, "ours never returns more"
 
 
+def test_settings_are_chosen_by_validation_and_that_is_said(written):
+    out, done = written
+    assert "tuned on four, selected online: lr=0.01" in done.output
+    text = (out / "suite.md").read_text()
+    assert "| tuned | four | lr=0.01 | 1.5" in text and "| 0.50 ≤ 1.00 | 96.0 % | yes |" in text
+    assert "| tuned | four | lr=0.1 | 1.8" in text and "| 4.00 > 1.00 | 96.0 % | – |" in text
+    assert "| tuned | 1.60 ±" in text, "what was chosen is tested as the row"
+
+
 def test_html_holds_all_pictures_and_marl_eval_what_is_complete(written):
     out, _ = written
     page = (out / "suite.html").read_text()
     assert page.count("data:image/png;base64,") == 3 and "Two rows in two rooms" in page
     tree = json.loads((out / "marl_eval.json").read_text())
-    assert set(tree["safemarl/crossing"]["four"]) == {"ours", "other"}
-    assert set(tree["safemarl/crossing"]["six"]) == {"ours"}, "of other a seed is missing there"
+    assert set(tree["safemarl/crossing"]["four"]) == {"ours", "other", "tuned"}
+    assert set(tree["safemarl/crossing"]["six"]) == {"ours", "tuned"}, "of other a seed is missing there"
     tables = (out / "suite.tex").read_text()
     assert tables.count(r"\begin{table}") == page.count("<table>") > 5
 
 
-def test_without_matplotlib_the_page_has_no_pictures(tmp_path):
+def test_rows_wait_for_their_choice_and_pages_do_without_matplotlib(tmp_path):
     out = fill(tmp_path, seeds=1)
+    lost, *_ = read(tmp_path, 1).tuning
+    (out / "trials" / lost.trial.folder / lost.file).unlink()
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
         "from rllib_safemarl.cli.safemarl import main\n"
@@ -164,3 +192,7 @@ def test_without_matplotlib_the_page_has_no_pictures(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert 'for pictures: pip install "rllib_safemarl[plot]"' in done.stdout, done.stderr
     assert "<img" not in (out / "suite.html").read_text() and not list(out.glob("*.p*"))
+    assert "tuned on six, selected online" in done.stdout and "tuned on four, selected" not in done.stdout
+    text = (out / "suite.md").read_text()
+    assert "**Unfinished: 1 of 4 points of grids" in text
+    assert "tuned" not in text[text.index("## four") : text.index("## ring")]

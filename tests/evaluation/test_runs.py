@@ -8,7 +8,8 @@ import pytest
 
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.evaluation.curves import read_result
-from rllib_safemarl.evaluation.runs import curves_by_row, label_runs, read_runs, setting_text
+from rllib_safemarl.evaluation.runs import curves_by_row, label_runs, read_runs
+from rllib_safemarl.evaluation.words import setting_text
 from tests.evaluation.tuned_runs import curve, results, write_tuned
 
 LINES = results(*curve(1.0, 2.0, iterations=4))
@@ -86,8 +87,8 @@ def test_settings_in_words(value, text):
 def test_a_folder_without_runs_is_said(tmp_path):
     with pytest.raises(SafeMARLError, match=r"there is no folder .*none"):
         read_runs([tmp_path / "none"])
-    write_tuned(tmp_path / "sweep" / "trial", {}, LINES[:1])
-    with pytest.raises(
-        SafeMARLError, match="holds no run with two iterations or more: name the folder of a Tune"
-    ):
+    write_tuned(tmp_path / "sweep" / "trial", {}, [])
+    with pytest.raises(SafeMARLError, match="holds no run that reported anything: name the folder of a Tune"):
         read_runs([tmp_path / "sweep"])
+    write_tuned(tmp_path / "once" / "trial", {}, LINES[:1])
+    assert len(read_runs([tmp_path / "once"])[0].curve) == 1

@@ -3,8 +3,9 @@
 import pytest
 
 from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.evaluation.suite_parts import merged
 from rllib_safemarl.evaluation.suite_trials import EVALUATION_SEED, trial_names
-from rllib_safemarl.evaluation.suites import EPISODES, merged, read_suite
+from rllib_safemarl.evaluation.suites import EPISODES, read_suite
 
 BASE = {
     "run": "SCAL_MAPPO_L",
@@ -14,9 +15,9 @@ BASE = {
 }
 
 
-def suite(budget=None, **changes):
+def suite(budget=None, choices=None, **changes):
     document = {"base": BASE, "rows": {"ours": None}, **changes}
-    return read_suite("demo", {key: v for key, v in document.items() if v is not ...}, None, budget)
+    return read_suite("demo", {key: v for key, v in document.items() if v is not ...}, None, budget, choices)
 
 
 def test_every_row_on_every_environment_under_every_seed_is_a_trial():
@@ -38,7 +39,8 @@ def test_every_row_on_every_environment_under_every_seed_is_a_trial():
         "seed": 5,
         "env_config": {"n_agents": 4, "time_limit": 50, "layout": "ring"},
     }
-    assert ring.evaluation_seed == EVALUATION_SEED + 5
+    seeds = {e.seed for e in read.evaluations if e.trial is ring}
+    assert seeds == {EVALUATION_SEED + 5}
     controller = read.trials[-1]
     assert (controller.controller, controller.run, controller.limit) == ("random", None, 1.0)
     assert controller.config["env_config"]["layout"] == "ring"
@@ -54,7 +56,7 @@ def test_defaults():
         ("safemarl/crossing",),
         "",
     )
-    assert trial_names(read.trials) == {read.trials[0].folder: "ours, seed 0"}
+    assert trial_names(read.evaluations) == {read.trials[0].folder: "ours, seed 0"}
 
 
 def test_rows_override_key_by_key_and_leave_out():
