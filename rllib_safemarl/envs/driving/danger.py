@@ -21,6 +21,7 @@ import numpy as np
 
 from rllib_safemarl.envs.driving.fleet import LENGTH, OBSTACLE, WIDTH, Fleet
 from rllib_safemarl.envs.driving.lanes import Array, Index
+from rllib_safemarl.envs.driving.network import NONE
 from rllib_safemarl.envs.driving.paths import SIDE, Meetings, Paths
 
 HORIZON = 80.0
@@ -117,7 +118,10 @@ class DangerRule:
         half_long = 0.5 * (long * np.abs(cos) + wide * np.abs(sin))
         half_wide = 0.5 * (long * np.abs(sin) + wide * np.abs(cos))
         way = offset + s
-        on_path = (lane >= 0) & (np.abs(r) < 0.5 * WIDTH + half_wide + SIDE) & (way >= 0.0)
+        # Who aims for a lane takes up room there at once.
+        aims = np.where(moves, fleet.target[copy, slot], NONE)[:, None] == there
+        in_the_way = aims | (np.abs(r) < 0.5 * WIDTH + half_wide + SIDE)
+        on_path = (lane >= 0) & in_the_way & (way >= 0.0)
         on_path &= (s >= -half_long) & (s <= lanes.length[there] + half_long)
         distance = np.where(on_path, way - 0.5 * LENGTH - half_long, np.inf)
         nearest = distance.argmin(1)
