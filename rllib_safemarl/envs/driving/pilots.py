@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rllib_safemarl.envs.driving.fleet import Fleet
 from rllib_safemarl.envs.driving.lanes import Array
 from rllib_safemarl.envs.driving.network import NONE
-from rllib_safemarl.envs.driving.steering import SPEED_GAIN, change_lane, follow_road, speed_index, steer
+from rllib_safemarl.envs.driving.steering import SPEED_GAIN, change_lane, follow_road, speed_index
 
 ACTIONS = ("discrete", "acceleration", "continuous")
 LEFT, IDLE, RIGHT, FASTER, SLOWER = range(5)
@@ -101,7 +101,7 @@ class Pilots:
             if self.actions == "continuous":
                 fleet.steering[:, rows] = pushed[..., 1] * MOST_STEERING
             return
-        follow_road(fleet, self._acting())
+        follow_road(fleet, self.acting())
         meaning = self._meaning[np.asarray(actions, np.intp)]
         step = (meaning == FASTER).astype(np.intp) - (meaning == SLOWER)
         index = np.clip(speed_index(fleet.speed[:, rows], self.speeds) + step, 0, len(self.speeds) - 1)
@@ -110,28 +110,35 @@ class Pilots:
         if side.any():
             change_lane(fleet, rows, side)
 
-    def act(self, seconds: float) -> None:
-        """Choose steering and acceleration for the next frame."""
-        fleet, rows = self.fleet, self._rows
+    def acting(self) -> NDArray[np.bool_]:
+        """``[N, V]`` agents on the road whose vehicles keep their lane."""
+        acting = self.fleet.present.copy()
+        acting[:, (0 if self.actions == "continuous" else self.fleet.agents) :] = False
+        return acting
+
+    def aim(self) -> None:
+        """Choose target lanes for the next frame, once those that end have been left."""
         if self.actions == "continuous":
             self._follow_route()
-        else:
-            follow_road(fleet, self._acting())
-            if self.actions == "acceleration":
-                self._leave_ending_lanes()
-            fleet.steering[:, rows] = steer(fleet, rows)
+        elif self.actions == "acceleration":
+            self._leave_ending_lanes()
+
+    def steer(self, angles: Array) -> None:
+        """Take the steering angles ``[N, A]`` that lead to the target lanes."""
+        if self.actions != "continuous":
+            self.fleet.steering[:, self._rows] = angles
+
+    def accelerate(self, seconds: float) -> None:
+        """Choose accelerations for the next frame."""
+        fleet, rows = self.fleet, self._rows
         if self.actions == "discrete":
             wanted = SPEED_GAIN * (fleet.target_speed[:, rows] - fleet.speed[:, rows])
-            fleet.acceleration[:, rows] = np.clip(wanted, -self.braking, self._acceleration)
+            wanted = np.minimum(np.maximum(wanted, -self.braking), self._acceleration)
         else:
             # Brakes do not drive backwards.
             stop = -np.maximum(fleet.speed[:, rows], 0.0) / seconds
-            fleet.acceleration[:, rows] = np.maximum(fleet.acceleration[:, rows], stop)
-
-    def _acting(self) -> NDArray[np.bool_]:
-        acting = self.fleet.present.copy()
-        acting[:, self.fleet.agents :] = False
-        return acting
+            wanted = np.maximum(fleet.acceleration[:, rows], stop)
+        fleet.acceleration[:, rows] = wanted
 
     def _leave_ending_lanes(self) -> None:
         """Who chooses nothing but its acceleration changes lanes where its own ends, as soon as it can."""

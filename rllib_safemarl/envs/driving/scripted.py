@@ -24,7 +24,7 @@ from rllib_safemarl.envs.driving.pilots import (
     RIGHT,
     SLOWER,
 )
-from rllib_safemarl.envs.driving.steering import SPEED_GAIN, reachable, speed_index, steer_for
+from rllib_safemarl.envs.driving.steering import SPEED_GAIN, reachable, speed_index, steer
 from rllib_safemarl.envs.driving.traffic import Choice, neighbours
 from rllib_safemarl.errors import SafeMARLError
 
@@ -101,7 +101,7 @@ def _act(env: DrivingVectorEnv, acceleration: Array, side: Index) -> Actions:
     pushes = np.clip(acceleration / scale, -1.0, 1.0)
     if pilots.actions == "acceleration":
         return pushes[..., None].astype(np.float32)
-    angle = steer_for(fleet, slice(0, fleet.agents), _lane_ahead(env, side)) / MOST_STEERING
+    angle = steer(fleet, _lane_ahead(env, side)) / MOST_STEERING
     return np.stack([pushes, np.clip(angle, -1.0, 1.0)], -1).astype(np.float32)
 
 

@@ -8,6 +8,7 @@ from rllib_safemarl.envs.driving.collisions import collide
 from rllib_safemarl.envs.driving.fleet import LENGTH, Fleet
 from rllib_safemarl.envs.driving.pilots import Pilots
 from rllib_safemarl.envs.driving.regulation import PER_SECOND, regulate
+from rllib_safemarl.envs.driving.steering import follow_road, steer
 from rllib_safemarl.envs.driving.traffic import Traffic
 
 TOP_SPEED = 40.0
@@ -34,8 +35,16 @@ class Simulator:
 
     def frame(self) -> None:
         """Everyone chooses, everyone moves, and those who touch have crashed."""
-        self.pilots.act(self.seconds)
-        self.traffic.act()
+        fleet, pilots, traffic = self.fleet, self.pilots, self.traffic
+        before, driving = fleet.target.copy(), traffic.acting()
+        follow_road(fleet, driving | pilots.acting())
+        pilots.aim()
+        traffic.change_lanes(driving, before)
+        angles = steer(fleet, fleet.target)
+        pilots.steer(angles[:, : fleet.agents])
+        np.copyto(fleet.steering, angles, where=driving)
+        pilots.accelerate(self.seconds)
+        traffic.accelerate(driving)
         self.fleet.clock += 1
         if self._rules_every:
             due = np.flatnonzero(self.fleet.clock % self._rules_every == 0)

@@ -53,24 +53,22 @@ def follow_road(fleet: Fleet, acting: NDArray[np.bool_]) -> None:
     fleet.target[copy, slot] = network.next_lane(lane, wanted, fleet.x[copy, slot], fleet.y[copy, slot])
 
 
-def steer(fleet: Fleet, rows: slice) -> Array:
-    """Steering angles ``[N, V']`` that lead to the target lanes' centre lines, radians."""
-    return steer_for(fleet, rows, fleet.target[:, rows])
-
-
-def steer_for(fleet: Fleet, rows: slice, target: Index) -> Array:
-    """Steering angles ``[N, V']`` that lead to the centre lines of lanes ``[N, V']``, radians."""
-    lanes = fleet.network.lanes
-    where = (target, np.arange(len(target))[:, None], np.arange(rows.start, rows.stop))
-    s, r = fleet.s[where], fleet.r[where]
-    speed, heading = fleet.speed[:, rows], fleet.heading[:, rows]
+def steer(fleet: Fleet, target: Index) -> Array:
+    """Steering angles of the first vehicles to the centre lines of lanes ``[N, V']``, radians."""
+    lanes, count = fleet.network.lanes, target.shape[1]
+    s, r = fleet.on_lane(target)
+    speed, heading = fleet.speed[:, :count], fleet.heading[:, :count]
     ahead = lanes.heading_at(target, s + speed * LOOK_AHEAD)
     safe = not_zero(speed)
-    turn = np.arcsin(np.clip(-LATERAL_GAIN * r / safe, -1.0, 1.0))
-    wanted = ahead + np.clip(turn, -np.pi / 4, np.pi / 4)
+    turn = np.arcsin(_within(-LATERAL_GAIN * r / safe, 1.0))
+    wanted = ahead + _within(turn, np.pi / 4)
     rate = HEADING_GAIN * wrap(wanted - heading)
-    slip = np.arcsin(np.clip(0.5 * LENGTH / safe * rate, -1.0, 1.0))
-    return np.clip(np.arctan(2.0 * np.tan(slip)), -MOST_STEERING, MOST_STEERING)
+    slip = np.arcsin(_within(0.5 * LENGTH / safe * rate, 1.0))
+    return _within(np.arctan(2.0 * np.tan(slip)), MOST_STEERING)
+
+
+def _within(values: Array, most: float) -> Array:
+    return np.minimum(np.maximum(values, -most), most)
 
 
 def change_lane(fleet: Fleet, rows: slice, side: NDArray[np.integer]) -> None:

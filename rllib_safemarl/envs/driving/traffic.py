@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rllib_safemarl.envs.driving.fleet import LENGTH, Fleet
+from rllib_safemarl.envs.driving.fleet import LENGTH, Bool, Fleet
 from rllib_safemarl.envs.driving.lanes import Array, Index
 from rllib_safemarl.envs.driving.network import NONE
-from rllib_safemarl.envs.driving.steering import follow_road, not_zero, reachable, steer
+from rllib_safemarl.envs.driving.steering import not_zero, reachable
 
 MOST_ACCELERATION = 6.0
 """Metres per second squared."""
@@ -121,34 +121,33 @@ class Traffic:
     def __init__(self, fleet: Fleet, driver: Driver, braking: float, connected: bool = True) -> None:
         self.fleet, self.driver, self.braking = fleet, driver, braking
         self._connected = connected
-        self._rows = slice(fleet.agents, fleet.shape[1])
 
-    def act(self) -> None:
-        """Choose everyone's steering and acceleration for the next frame."""
-        fleet, rows = self.fleet, self._rows
-        acting = np.zeros(fleet.shape, bool)
-        acting[:, rows] = (fleet.present & ~fleet.crashed)[:, rows]
-        if not acting.any():
-            return
-        before = fleet.target.copy()
-        follow_road(fleet, acting)
-        self._change_lanes(acting, before)
-        steering = steer(fleet, rows)
+    def acting(self) -> Bool:
+        """``[N, V]`` those who drive; who has crashed does not."""
+        acting = self.fleet.present & ~self.fleet.crashed
+        acting[:, : self.fleet.agents] = False
+        return acting
+
+    def accelerate(self, acting: Bool) -> None:
+        """Choose accelerations for the next frame, once target lanes are known."""
+        fleet = self.fleet
         copy, slot = np.nonzero(acting)
-        fleet.steering[copy, slot] = steering[copy, slot - fleet.agents]
+        if not len(copy):
+            return
         lane, target = fleet.lane[copy, slot], fleet.target[copy, slot]
-        wanted = self.follow(Choice(copy, slot, lane))
         turning = np.flatnonzero(lane != target)
-        if len(turning):
-            aside = self.follow(Choice(copy, slot, target).pick(turning))
-            wanted[turning] = np.minimum(wanted[turning], aside)
-        fleet.acceleration[copy, slot] = np.clip(wanted, -self.braking, MOST_ACCELERATION)
-
-    def follow(self, choice: Choice) -> Array:
-        """Accelerations ``[M]`` behind whoever is next on the lanes in question."""
-        front, _ = neighbours(self.fleet, choice, self._connected)
-        exponent = self.fleet.exponent[choice.copy, choice.slot]
-        return self.acceleration(choice.copy, choice.slot, front, exponent)
+        # Who changes lanes minds both.
+        both = Choice(
+            np.concatenate([copy, copy[turning]]),
+            np.concatenate([slot, slot[turning]]),
+            np.concatenate([lane, target[turning]]),
+        )
+        front, _ = neighbours(fleet, both, self._connected)
+        exponent = fleet.exponent[both.copy, both.slot]
+        wanted = self.acceleration(both.copy, both.slot, front, exponent)
+        wanted, aside = wanted[: len(copy)], wanted[len(copy) :]
+        wanted[turning] = np.minimum(wanted[turning], aside)
+        fleet.acceleration[copy, slot] = np.minimum(np.maximum(wanted, -self.braking), MOST_ACCELERATION)
 
     def acceleration(self, copy: Index, ego: Index, front: Index, exponent: Array) -> Array:
         """The intelligent driver model: ``a (1 − (v / v₀)^δ − (d* / d)²)``, metres per second squared.
@@ -165,7 +164,7 @@ class Traffic:
         ego = np.where(drives, ego, 0)
         lane, speed = fleet.lane[copy, ego], fleet.speed[copy, ego]
         limit = fleet.network.speed_limit[lane] * (1.0 + driver.haste)
-        free = np.clip(fleet.target_speed[copy, ego], 0.0, limit)
+        free = np.minimum(np.maximum(fleet.target_speed[copy, ego], 0.0), limit)
         share = np.maximum(speed, 0.0) / np.abs(not_zero(free))
         wanted = driver.comfort_acceleration * (1.0 - np.power(share, exponent))
         follows = np.flatnonzero(front >= 0)
@@ -190,19 +189,25 @@ class Traffic:
 
     # Lane changes.
 
-    def _change_lanes(self, acting: NDArray[np.bool_], before: Index) -> None:
+    def change_lanes(self, acting: Bool, before: Index) -> None:
+        """Choose target lanes.
+
+        Args:
+            acting: ``[N, V]`` who chooses.
+            before: ``[N, V]`` target lanes before this frame.
+        """
         fleet = self.fleet
         roads = fleet.network.road_of
         turning = acting & (fleet.lane != fleet.target)
         due = acting & ~turning & (fleet.timer > self.driver.delay)
-        fleet.timer[due] = 0.0
         if due.any():
+            fleet.timer[due] = 0.0
             self._consider(due)
-        aborting = turning & (roads[fleet.lane] == roads[fleet.target])
-        if aborting.any():
-            self._abort(aborting, before)
+        if turning.any():
+            turning &= roads[fleet.lane] == roads[fleet.target]
+            self._abort(turning, before)
 
-    def _abort(self, turning: NDArray[np.bool_], before: Index) -> None:
+    def _abort(self, turning: Bool, before: Index) -> None:
         """Stay where somebody else changes into the same lane, close ahead.
 
         highway-env's drivers act one after another: they know what those before them have just chosen, and
@@ -222,44 +227,48 @@ class Traffic:
             stays = rows[distance[rows, others] < gap]
             fleet.target[copy[stays], slot] = lane[stays]
 
-    def _consider(self, due: NDArray[np.bool_]) -> None:
+    def _consider(self, due: Bool) -> None:
         """Drivers whose time has come weigh both sides; the right one wins where both are good."""
-        fleet = self.fleet
+        fleet, network = self.fleet, self.fleet.network
         copy, slot = np.nonzero(due & (np.abs(fleet.speed) >= 1.0))
         lane = fleet.lane[copy, slot]
-        for step in (-1, 1):
-            side = fleet.network.beside(lane, step)
-            there = np.maximum(side, 0)
-            good = (side >= 0) & reachable(
-                fleet, there, fleet.s[there, copy, slot], fleet.r[there, copy, slot]
-            )
-            choice = Choice(copy, slot, side).pick(np.flatnonzero(good))
-            if len(choice.lane):
-                choice = choice.pick(self._mobil(choice))
-                fleet.target[choice.copy, choice.slot] = choice.lane
+        copy, slot = np.concatenate([copy, copy]), np.concatenate([slot, slot])
+        side = np.concatenate([network.beside(lane, -1), network.beside(lane, 1)])
+        there = np.maximum(side, 0)
+        good = (side >= 0) & reachable(fleet, there, fleet.s[there, copy, slot], fleet.r[there, copy, slot])
+        choice = Choice(copy, slot, side).pick(np.flatnonzero(good))
+        if len(choice.lane):
+            choice = choice.pick(self._mobil(choice))
+            # Right ones come last, and what is written last stays.
+            fleet.target[choice.copy, choice.slot] = choice.lane
 
-    def _mobil(self, choice: Choice) -> NDArray[np.bool_]:
+    def _mobil(self, choice: Choice) -> Bool:
         """Whether to change to the lanes in question, ``[M]``."""
-        fleet, driver = self.fleet, self.driver
+        fleet, driver, count = self.fleet, self.driver, len(choice.lane)
         copy, slot = choice.copy, choice.slot
-        exponent = fleet.exponent[copy, slot]
-        here = Choice(copy, slot, fleet.lane[copy, slot])
-        front, rear = neighbours(fleet, choice, self._connected)
-        old_front, old_rear = neighbours(fleet, here, self._connected)
-        nobody = np.full(len(copy), NONE)
-
-        def feels(ego: Index, ahead: Index) -> Array:
-            return self.acceleration(copy, ego, ahead, exponent)
-
-        imposed = feels(np.where(rear >= 0, rear, nobody), slot)
-        own = feels(slot, front)
-        gain = own - feels(slot, old_front)
+        there_and_here = Choice(
+            np.concatenate([copy, copy]),
+            np.concatenate([slot, slot]),
+            np.concatenate([choice.lane, fleet.lane[copy, slot]]),
+        )
+        (front, old_front), (rear, old_rear) = (
+            (found[:count], found[count:]) for found in neighbours(fleet, there_and_here, self._connected)
+        )
+        feels = self._felt(copy, slot, [(rear, slot), (slot, front), (slot, old_front)])
+        imposed, own, gain = feels[0], feels[1], feels[1] - feels[2]
         if driver.politeness:
-            others = imposed - feels(rear, front) + feels(old_rear, old_front) - feels(old_rear, slot)
-            gain = gain + driver.politeness * others
-        changes = gain >= driver.least_gain
-        planned, number = fleet.planned_number[copy, slot], fleet.network.number
-        at = number[fleet.target[copy, slot]]
+            others = [(rear, front), (old_rear, old_front), (old_rear, slot)]
+            before, released, behind = self._felt(copy, slot, others)
+            gain = gain + driver.politeness * (imposed - before + released - behind)
+        number = fleet.network.number
+        planned, at = fleet.planned_number[copy, slot], number[fleet.target[copy, slot]]
         towards = np.sign(number[choice.lane] - at) == np.sign(planned - at)
         on_plan = towards & (own >= -driver.most_imposed)
-        return (imposed >= -driver.most_imposed) & np.where(planned >= 0, on_plan, changes)
+        wanted = np.where(planned >= 0, on_plan, gain >= driver.least_gain)
+        return (imposed >= -driver.most_imposed) & wanted
+
+    def _felt(self, copy: Index, slot: Index, pairs: list[tuple[Index, Index]]) -> Array:
+        """``[K, M]`` accelerations of K pairs ``(ego, ahead)``, as the drivers in ``slot`` expect them."""
+        egos, ahead = (np.concatenate(column) for column in zip(*pairs, strict=True))
+        copies, exponent = np.tile(copy, len(pairs)), np.tile(self.fleet.exponent[copy, slot], len(pairs))
+        return self.acceleration(copies, egos, ahead, exponent).reshape(len(pairs), -1)

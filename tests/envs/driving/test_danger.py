@@ -148,8 +148,8 @@ def _crossing(first, second):
 
 
 # The ways cross 2 m before the middle for the first, 2 m behind it for the second. Bodies meet from 2 m ahead
-# of that point to 2 m beyond: points every half metre, within 2.2 m. Front and rear are 2.5 m from the centre,
-# and 9² / 12 = 6.75.
+# of that point to 2 m beyond: points every half metre, within 2.2 m. Front and rear are 2.5 m from the centre
+# and, 9² / 12 = 6.75.
 
 
 def test_where_ways_cross_it_is_enough_that_one_can_still_stop():
