@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -41,3 +41,35 @@ def minibatches(
     (counts,) = sum_arrays(np.stack([acting[..., r].sum(-1) for r in rows]))
     for r, count in zip(rows, np.maximum(counts, 1.0), strict=True):
         yield torch.from_numpy(r).to(device), count
+
+
+def member_minibatches(
+    keys: Sequence[tuple[int, ...]],
+    copy_ids: NDArray[np.int64],
+    num_minibatches: int,
+    acting: NDArray,
+    device: torch.device,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """:func:`minibatches` of M members side by side, each shuffled by its own key.
+
+    Args:
+        keys: of the M members.
+        copy_ids: as there.
+        num_minibatches: as there.
+        acting: ``[M, T * N]`` how many rows of each member count.
+        device: of the rows.
+
+    Yields:
+        ``[M * R]`` indices into ``M * T * N``, member after member, and ``[M]`` the rows that count.
+    """
+    copies, rows = len(copy_ids), acting.shape[-1]
+    steps = rows // copies
+    orders = np.stack([shuffled_steps(key, copy_ids, steps) for key in keys])
+    offsets = np.arange(copies)[:, None] + rows * np.arange(len(keys))[:, None, None]
+    parts = [
+        (orders[..., share] * copies + offsets).reshape(len(keys), -1)
+        for share in step_shares(steps, num_minibatches)
+    ]
+    (counts,) = sum_arrays(np.stack([acting.reshape(-1)[part].sum(-1) for part in parts]))
+    for part, count in zip(parts, np.maximum(counts, 1.0), strict=True):
+        yield torch.from_numpy(part.ravel()).to(device), torch.from_numpy(count).to(device)

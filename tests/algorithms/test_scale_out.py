@@ -29,6 +29,8 @@ def test_zero_one_and_two_learners_agree_up_to_summation_order(name):
         config = tiny_config(name).learners(num_learners=learners, num_cpus_per_learner=0.5)
         if name == "MACPO":
             config.safety(tightening=1.0)
+        if name == "SCAL_MAPPO_L":
+            config.environment(agent_graph="chain").training(coloured=True, target_kl=0.01)
         config.training(
             train_batch_size_per_learner=120 // max(1, learners), minibatch_size=60 // max(1, learners)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,6 +68,7 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         max_neighbours: int = NotProvided,
         reward_scope: str = NotProvided,
         sequential: bool = NotProvided,
+        coloured: bool = NotProvided,
         factor_scope: str = NotProvided,
         factor_clip: float = NotProvided,
         step: str = NotProvided,
@@ -97,6 +99,7 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
             max_neighbours=max_neighbours,
             reward_scope=reward_scope,
             sequential=sequential,
+            coloured=coloured,
             factor_scope=factor_scope,
             factor_clip=factor_clip,
             step=step,
@@ -219,6 +222,7 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
             raise SafeMARLError("use_kl_loss=True has no meaning here: bound the step by target_kl instead.")
         self._check_step()
         activation_name(self.model_config.get("fcnet_activation", "tanh"))
+        self._check_coloured()
         self._check_tightening()
         if self.multiplier != "none" and self.cost_limit is None:
             raise SafeMARLError(
@@ -234,6 +238,24 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
             raise SafeMARLError(
                 "multiplier='cpo' is solved in trust-region steps: set step='trust_region', or use "
                 "multiplier='lagrangian'."
+            )
+
+    def _check_coloured(self) -> None:
+        """Refuse ``coloured`` where agents far apart are not independent of each other's updates."""
+        if self.coloured and not (self.sequential and self.factor_scope == "neighbourhood"):
+            raise SafeMARLError(
+                "coloured=True updates those together that no factor joins: set sequential=True and "
+                f"factor_scope='neighbourhood' (is {self.factor_scope!r}), or coloured=False."
+            )
+
+    def check_team(self, team: Team) -> None:
+        """As for any team; and ``coloured`` needs a policy per agent."""
+        super().check_team(team)
+        policy, plays = Counter(team.policy_ids).most_common(1)[0]
+        if self.coloured and plays > 1:
+            raise SafeMARLError(
+                f"coloured=True needs a policy per agent, and policy {policy!r} plays {plays} agents: name "
+                "one for each in .multi_agent(policies=[…]), or set coloured=False."
             )
 
     def _check_tightening(self) -> None:

@@ -19,6 +19,7 @@ from rllib_safemarl.algorithms.constrained.estimates import (
     estimate,
 )
 from rllib_safemarl.algorithms.constrained.learner_metrics import log_constraints, log_estimates
+from rllib_safemarl.algorithms.constrained.order import UpdateOrder
 from rllib_safemarl.algorithms.constrained.policy_learner import PolicyLearner
 from rllib_safemarl.algorithms.constrained.reach import static_reach
 from rllib_safemarl.algorithms.constrained.tightening import Tightening
@@ -37,9 +38,10 @@ class ConstrainedLearner(PolicyLearner):
     """Updates all policies of a team from one :class:`ColumnBatch`.
 
     In each call: the multipliers take one step; the critics value the batch; the policies' groups are
-    updated one after another in a random order, each finishing all its epochs, under the factor of those
-    before; the critics then learn the batch. With several learners every learner holds some of the copies
-    and all sums are taken over all of them, so that the outcome does not depend on their number.
+    updated one after another, or class by class, in a random order, each finishing all its epochs, under the
+    factor of those before; the critics then learn the batch. With several learners every learner holds some
+    of the copies and all sums are taken over all of them, so that the outcome does not depend on their
+    number.
     """
 
     # Building.
@@ -58,6 +60,8 @@ class ConstrainedLearner(PolicyLearner):
         self._updates = 0
         self._held = config.held_costs(team)
         self._reach = static_reach(team, config.critic_radius)
+        self._order = UpdateOrder(self.groups, config.coloured, self._reach)
+        self._stacks_of_rounds = {}
         self._tightening = Tightening(
             config.tightening, config.nu, config.gamma, (len(team.agents), len(self._held))
         )

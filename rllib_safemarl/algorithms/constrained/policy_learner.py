@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from ray.rllib.utils.metrics import ALL_MODULES
 from ray.rllib.utils.schedules.scheduler import Scheduler
 
 from rllib_safemarl.algorithms.collectives import max_array, num_learners, sum_arrays
 from rllib_safemarl.algorithms.constrained.estimates import GroupEstimates
+from rllib_safemarl.algorithms.constrained.jobs import Job, centred_costs
 from rllib_safemarl.algorithms.constrained.learner_metrics import log_allowance, log_ledger, log_step
 from rllib_safemarl.algorithms.constrained.learner_state import LearnerState
+from rllib_safemarl.algorithms.constrained.order import UpdateOrder
 from rllib_safemarl.algorithms.constrained.policy_update import (
     CostBound,
     PolicyData,
@@ -26,6 +28,8 @@ from rllib_safemarl.algorithms.constrained.policy_update import (
 )
 from rllib_safemarl.algorithms.constrained.reach import shares_in_reach
 from rllib_safemarl.algorithms.constrained.sequence import SequentialFactor
+from rllib_safemarl.algorithms.constrained.stacked_policies import StackedPolicies, stack_alike
+from rllib_safemarl.algorithms.constrained.stacked_update import Members, stacked_update
 from rllib_safemarl.algorithms.constrained.tightening import Allowance, Ledger
 from rllib_safemarl.algorithms.constrained.trust_region_update import (
     StepProblem,
@@ -35,33 +39,16 @@ from rllib_safemarl.algorithms.constrained.trust_region_update import (
 )
 from rllib_safemarl.envs.team import Group
 from rllib_safemarl.errors import SafeMARLError
-from rllib_safemarl.functional.gradients import clip_gradients
+from rllib_safemarl.functional.gradients import clip_gradients, clip_stacked_gradients
 from rllib_safemarl.functional.surrogates import constrained_advantage
 from rllib_safemarl.functional.views import ViewBuilder
 from rllib_safemarl.rollout.columns import ColumnBatch
 
+Stacks = list[tuple[list[int], StackedPolicies | None]]
+"""Places in a list of policies, with the stack that updates these as one."""
 
-@dataclass(frozen=True)
-class Job:
-    """What the update of one policy needs.
-
-    Attributes:
-        number: of its group.
-        group: its agents.
-        data: what they saw and did.
-        estimates: their advantages.
-        factor: M ``[T * N, G]``, or 1.
-        costs: ``[m, T * N, G]`` centred cost advantages per step; ``None`` where nothing asks for them.
-        allowance: how far they may go; ``None`` without tightening.
-    """
-
-    number: int
-    group: Group
-    data: PolicyData
-    estimates: GroupEstimates
-    factor: torch.Tensor | float
-    costs: torch.Tensor | None
-    allowance: Allowance | None
+_ALIKE = ("clip_param", "entropy_coeff", "num_epochs", "grad_clip", "grad_clip_by")
+"""Settings of single policies that a stack has for all of its members."""
 
 
 class PolicyLearner(LearnerState):
@@ -70,6 +57,8 @@ class PolicyLearner(LearnerState):
     _critic_views: ViewBuilder
     _held: NDArray[np.intp]
     _reach: NDArray[np.bool_] | None
+    _order: UpdateOrder
+    _stacks_of_rounds: dict[tuple[int, ...], Stacks]
     _entropy_schedules: dict[str, Scheduler]
 
     def _update_policies(self, batch: ColumnBatch, estimates: dict[str, GroupEstimates]) -> None:
@@ -79,20 +68,37 @@ class PolicyLearner(LearnerState):
         if self._policy_views is not self._critic_views:
             now = batch.observations[:-1]
             views = self._policy_views(now.values, now.alive, now.positions, now.edges)
-        order = np.random.default_rng((self._seed, self._updates)).permutation(len(self.groups))
-        for g in order:
-            group = self.groups[g]
-            if not self.should_module_be_updated(group.policy):
-                continue
-            (allowance,) = self._allow(ledger, [group])
-            seen = estimates[group.policy].views[:-1] if views is None else group.pick(views[group.kind])
-            data = policy_data(self._policies[group.policy], batch, seen, self._device)
-            costs = self._centred_costs(data, estimates[group.policy])
-            job = Job(int(g), group, data, estimates[group.policy], factor.of(group.agents), costs, allowance)
-            self._finish(job, self._step(batch, job), factor, ledger)
+        generator = np.random.default_rng((self._seed, self._updates))
+        rounds = self._order.rounds(generator, batch, self._critic_views)
+        for numbers in rounds:
+            trained = [int(g) for g in numbers if self.should_module_be_updated(self.groups[g].policy)]
+            jobs = self._jobs(batch, trained, estimates, views, factor, ledger)
+            for job, result in zip(jobs, self._step_together(batch, jobs), strict=True):
+                self._finish(job, result, factor, ledger)
+        if self.config.coloured:
+            self.metrics.log_value((ALL_MODULES, "update_rounds"), len(rounds), window=1)
         if ledger is not None:
             log_ledger(self.metrics, ledger)
             self._tightening.close(ledger)
+
+    def _jobs(
+        self,
+        batch: ColumnBatch,
+        numbers: Sequence[int],
+        estimates: dict[str, GroupEstimates],
+        views: dict[str, NDArray[np.float32]] | None,
+        factor: SequentialFactor,
+        ledger: Ledger | None,
+    ) -> list[Job]:
+        """What the updates of the groups of these numbers need, before any of them begins."""
+        jobs = []
+        for g, allowance in zip(numbers, self._allow(ledger, [self.groups[g] for g in numbers]), strict=True):
+            group, mine = self.groups[g], estimates[self.groups[g].policy]
+            seen = mine.views[:-1] if views is None else group.pick(views[group.kind])
+            data = policy_data(self._policies[group.policy], batch, seen, self._device)
+            costs = self._costs(data, mine)
+            jobs.append(Job(g, group, data, mine, factor.of(group.agents), costs, allowance))
+        return jobs
 
     def _finish(self, job: Job, result: StepResult, factor: SequentialFactor, ledger: Ledger | None) -> None:
         """Enter an update into the books."""
@@ -110,19 +116,60 @@ class PolicyLearner(LearnerState):
             names = [self.team.cost_names[c] for c in self._held]
             log_allowance(self.metrics, group, names, job.allowance, ledger)
 
+    def _step_together(self, batch: ColumnBatch, jobs: Sequence[Job]) -> list[StepResult]:
+        """Update the policies of one round; clipped steps of like policies as one batched step."""
+        if len(jobs) < 2 or self.config.step == "trust_region":
+            return [self._step(batch, job) for job in jobs]
+        results: dict[int, StepResult] = {}
+        for places, stack in self._stacked([job.number for job in jobs]):
+            part = [jobs[k] for k in places]
+            if stack is None:
+                moved = [self._step(batch, job) for job in part]
+            else:
+                clip = self.clipper(part[0].group.policy, clip_stacked_gradients)
+                moved = stacked_update(stack, self._members(batch, part), batch.copy_ids, clip)
+            results.update(zip(places, moved, strict=True))
+        return [results[k] for k in range(len(jobs))]
+
+    def _stacked(self, numbers: Sequence[int]) -> Stacks:
+        """Places among ``numbers`` whose policies are updated as one, with their stack."""
+        known = self._stacks_of_rounds.get(tuple(numbers))
+        if known is not None:
+            return known
+        names = [self.groups[g].policy for g in numbers]
+        configs = [self.config.get_config_for_module(name) for name in names]
+        alike = stack_alike(
+            [self._policies[name] for name in names],
+            [self.get_optimizer(name) for name in names],
+            [repr([getattr(config, setting) for setting in _ALIKE]) for config in configs],
+        )
+        if self._order.fixed:
+            self._stacks_of_rounds[tuple(numbers)] = alike
+        return alike
+
+    def _members(self, batch: ColumnBatch, jobs: Sequence[Job]) -> Members:
+        return Members(
+            [job.data for job in jobs],
+            [self._advantage(job.group, job.data, job.estimates) * job.factor for job in jobs],
+            [(self._seed, self._updates, job.number) for job in jobs],
+            [self._step_settings(job, batch) for job in jobs],
+            [bound for job in jobs if (bound := self._bound(job)) is not None],
+        )
+
+    def _bound(self, job: Job) -> CostBound | None:
+        if job.allowance is None:
+            return None
+        assert job.costs is not None
+        return CostBound(job.costs, job.allowance.slack)
+
     def _step(self, batch: ColumnBatch, job: Job) -> StepResult:
         """Update one policy."""
-        group, allowance = job.group, job.allowance
-        policy = self._policies[group.policy]
+        group, policy = job.group, self._policies[job.group.policy]
         advantage = self._advantage(group, job.data, job.estimates) * job.factor
         if self.config.step == "trust_region":
             return trust_region_update(
                 policy, job.data, self._problem(job, advantage), self._trust_region_settings(job)
             )
-        bound = None
-        if allowance is not None:
-            assert job.costs is not None
-            bound = CostBound(job.costs, allowance.slack)
         return clipped_update(
             policy,
             job.data,
@@ -132,7 +179,7 @@ class PolicyLearner(LearnerState):
             self._step_settings(job, batch),
             self.get_optimizer(group.policy),
             self.clipper(group.policy, clip_gradients),
-            bound,
+            self._bound(job),
         )
 
     def _advantage(self, group: Group, data: PolicyData, estimates: GroupEstimates) -> torch.Tensor:
@@ -176,17 +223,11 @@ class PolicyLearner(LearnerState):
             self.constraints.aim(group.agents, limits)
         return allowances
 
-    def _centred_costs(self, data: PolicyData, estimates: GroupEstimates) -> torch.Tensor | None:
+    def _costs(self, data: PolicyData, estimates: GroupEstimates) -> torch.Tensor | None:
         """Cost advantages ``[m, T * N, G]`` in cost per step, where trust regions or limits need them."""
         if self.config.multiplier != "cpo" and self.config.tightening == 0.0:
             return None
-        costs = torch.from_numpy(np.ascontiguousarray(estimates.advantages[1:])).to(self._device)
-        costs = costs.flatten(1, 2)
-        total, count = sum_arrays(
-            (costs * data.mask).sum((1, 2)).double().cpu().numpy(), float(data.mask.sum())
-        )
-        mean = torch.from_numpy(total / max(float(count), 1.0)).to(costs)
-        return costs - mean[:, None, None]
+        return centred_costs(data, estimates, self._device)
 
     def _problem(self, job: Job, reward: torch.Tensor) -> StepProblem:
         """What a trust-region step shall do; only CPO has constraints in it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,8 +15,19 @@ from torch import Tensor
 from rllib_safemarl.algorithms.collectives import sum_arrays, sum_gradients
 from rllib_safemarl.algorithms.minibatches import minibatches
 from rllib_safemarl.algorithms.trainable_policy import TrainablePolicy
+from rllib_safemarl.functional.distributions import ActionDistribution
 from rllib_safemarl.functional.surrogates import clipped_surrogate, surrogate_change
 from rllib_safemarl.rollout.columns import ColumnBatch
+
+
+class Policy(Protocol):
+    """What updates need of a policy, or of several that are updated as one."""
+
+    distribution: ActionDistribution
+
+    def inputs(self, views: Tensor) -> Tensor:
+        """Distribution inputs ``[B, P]`` for views ``[B, V]``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -170,7 +182,8 @@ def clipped_update(
         for rows, count in minibatches(
             (*key, epoch), copy_ids, settings.num_minibatches, acting, data.views.device
         ):
-            losses.append(_surrogate_loss(policy, data, advantage, weights, rows, float(count), settings))
+            gains = surrogate_gains(policy, data, advantage, weights, rows, settings)
+            losses.append(-gains.sum() / float(count))
             optimizer.zero_grad(set_to_none=True)
             losses[-1].backward()
             sum_gradients(policy.parameters)
@@ -190,16 +203,15 @@ def _is_beyond(
     return bound is not None and bound.exceeded(moved.log_ratio, data.mask)
 
 
-def _surrogate_loss(
-    policy: TrainablePolicy,
+def surrogate_gains(
+    policy: Policy,
     data: PolicyData,
     advantage: Tensor,
     weights: Tensor | None,
     rows: Tensor,
-    count: float,
     settings: StepSettings,
 ) -> Tensor:
-    """Minus the surrogate of the given rows of time and copy, over all learners' acting agents."""
+    """The surrogate ``[R * G]`` of R rows of time and copy, 0 where an agent did not act."""
 
     def pick(columns: Tensor) -> Tensor:
         return columns.index_select(0, rows).flatten(0, 1)
@@ -211,35 +223,42 @@ def _surrogate_loss(
         gain = gain + settings.entropy_coeff * policy.distribution.entropy(inputs)
     if weights is not None:
         gain = gain * pick(weights)
-    return -gain.sum() / count
+    return gain
 
 
 @torch.no_grad()
 def measure(policy: TrainablePolicy, data: PolicyData, clip: float) -> StepResult:
     """How far the policy has moved from the one that acted, over all learners' rows."""
     lead = data.mask.shape
+    log_ratio, kl, entropy, outside = moved_rows(policy, data, clip)
+    sums = [float(x.sum()) for x in (kl, entropy, outside, data.mask)]
+    (kl_sum, entropy_sum, outside_sum, count) = sum_arrays(np.array(sums))[0]
+    count = max(count, 1.0)
+    return StepResult(
+        log_ratio=log_ratio.view(lead),
+        kl_rows=kl.view(lead),
+        kl=kl_sum / count,
+        entropy=entropy_sum / count,
+        clip_fraction=outside_sum / count,
+    )
+
+
+def moved_rows(policy: Policy, data: PolicyData, clip: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Log ratio, KL(old ‖ new), entropy, and whether the ratio is outside 1 ± ε, ``[T * N * G]`` each.
+
+    All are 0 where an agent did not act.
+    """
     inputs = policy.inputs(data.views.flatten(0, 1))
-    flat_mask = data.mask.flatten()
+    mask = data.mask.flatten()
     log_prob = policy.distribution.log_prob(inputs, data.actions.flatten(0, 1))
-    log_ratio = (log_prob - data.log_prob.flatten()) * flat_mask
+    log_ratio = (log_prob - data.log_prob.flatten()) * mask
     if data.inputs is None:
         # Schulman's estimator r - 1 - log r, for modules that keep their distribution to themselves.
         kl = log_ratio.exp() - 1.0 - log_ratio
     else:
         kl = policy.distribution.kl(data.inputs.flatten(0, 1), inputs)
-    kl_rows = kl * flat_mask
     outside = ((log_ratio.exp() - 1.0).abs() > clip).float()
-    entropy = policy.distribution.entropy(inputs)
-    sums = [float(x.sum()) for x in (kl_rows, entropy * flat_mask, outside * flat_mask, flat_mask)]
-    (kl_sum, entropy_sum, outside_sum, count) = sum_arrays(np.array(sums))[0]
-    count = max(count, 1.0)
-    return StepResult(
-        log_ratio=log_ratio.view(lead),
-        kl_rows=kl_rows.view(lead),
-        kl=kl_sum / count,
-        entropy=entropy_sum / count,
-        clip_fraction=outside_sum / count,
-    )
+    return log_ratio, kl * mask, policy.distribution.entropy(inputs) * mask, outside * mask
 
 
 def moves(mask: Tensor, result: StepResult, costs: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

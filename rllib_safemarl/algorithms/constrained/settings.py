@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rllib_safemarl.algorithms.columnar_config import COLUMNAR_SETTINGS, HOPS_OR_NONE
 from rllib_safemarl.functional.rewards import REWARD_SCOPES
-from rllib_safemarl.settings import SHARE, Setting, at_least, counts, is_number, one_of
+from rllib_safemarl.settings import FLAG, SHARE, Setting, at_least, counts, is_number, one_of
 
 CONSTRAINED_SETTINGS: dict[str, Setting] = {
     **COLUMNAR_SETTINGS,
@@ -23,6 +23,13 @@ CONSTRAINED_SETTINGS: dict[str, Setting] = {
         "update policies one after another, each under the factor of those before",
         lambda value: isinstance(value, bool),
         "true or false",
+    ),
+    "coloured": Setting(
+        False,
+        "-",
+        "update agents that are more than critic_hops apart on a static graph together, as one batched step; "
+        "needs a policy per agent and factor_scope=neighbourhood",
+        **FLAG,
     ),
     "factor_scope": Setting(
         "neighbourhood",
