@@ -178,7 +178,7 @@ def _write(found: Sequence[SignalDecay], out: Path, source: str) -> None:
     with atomic_path(out.with_suffix(".csv")) as draft:
         decay_table(found).to_csv(draft, index=False)
     try:
-        from rllib_safemarl.evaluation.decay_figure import decay_figure
+        from rllib_safemarl.evaluation.figures_decay import decay_figure
         from rllib_safemarl.evaluation.figures import save_figure
     except ImportError as error:
         raise SafeMARLError("pictures need matplotlib: pip install 'rllib_safemarl[plot]'.") from error

@@ -57,6 +57,7 @@ def test_a_checkpoint_s_decay_is_that_of_what_it_learns_from(tmp_path, ray_clust
 
     monkeypatch.setattr(decay, "team_decay", spy)
     config = tiny_config(n_agents=3, time_limit=5).training(gamma=0.9, reward_scope="neighbourhood", kappa=2)
+    config.update_from_dict({"policies": ["shared"]})
     algorithm = config.build_algo()
     algorithm.save_to_path(tmp_path / "checkpoint")
     algorithm.stop()

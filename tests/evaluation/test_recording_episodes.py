@@ -205,7 +205,7 @@ def test_policies_act_as_loaded_ones_do():
 
 
 def test_a_pattern_of_policies_is_a_behaviour_for_each():
-    made = recipe({"run": {"policy": "policies/*", "share": 3}, "any": {"scripted": "random"}})
+    made = recipe({"run": {"policy": "policies/limit_*", "share": 3}, "any": {"scripted": "random"}})
     assert [b.name for b in made.behaviours] == ["run 1", "run 2", "any"]
     assert [b.share for b in made.behaviours] == [1.5, 1.5, 1.0]
     assert [Path(b.policy).name for b in made.behaviours[:2]] == ["limit_0_5", "limit_2"]
