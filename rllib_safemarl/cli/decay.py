@@ -178,8 +178,8 @@ def _write(found: Sequence[SignalDecay], out: Path, source: str) -> None:
     with atomic_path(out.with_suffix(".csv")) as draft:
         decay_table(found).to_csv(draft, index=False)
     try:
-        from rllib_safemarl.evaluation.figures_decay import decay_figure
         from rllib_safemarl.evaluation.figures import save_figure
+        from rllib_safemarl.evaluation.figures_decay import decay_figure
     except ImportError as error:
         raise SafeMARLError("pictures need matplotlib: pip install 'rllib_safemarl[plot]'.") from error
     save_figure(decay_figure(found, f"Decay of influence over hops: {Path(source).name}"), out)
