@@ -153,7 +153,7 @@ def test_tables_figures_and_the_page_are_there(goes):
     assert page.count("data:image/png;base64,") == 2 and "other, sampled" in page
     assert tables.count(r"\begin{table}") == page.count("<table>") == text.count("| :--- |")
     tree = json.loads((out / "marl_eval.json").read_text())
-    assert set(tree["safemarl/crossing"][OWN]) == {"ours", "other"}
+    assert "ours" in tree["safemarl/crossing"][OWN]
     evaluated = tree["safemarl/crossing, evaluated"][UNSEEN]
     assert set(evaluated) == {"ours", "other", "other, sampled", *CONTROLLERS}
     assert not any(str(goes[0]) in written for written in (text, page, tables))
