@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def streams():
     """An order and the streams of all its learners, closed in the end."""
-    opened = []
+    opened, before = [], set(threading.enumerate())
 
     def make(source, batch_size=4, learners=1, horizon=3):
         order = WindowOrder(source.counts, 7, batch_size, learners, pool_windows=40)
@@ -43,7 +43,8 @@ def streams():
     yield make
     for stream in opened:
         stream.close()
-    assert not [t for t in threading.enumerate() if t.name in ("windows", "pools")], "threads end"
+    begun = set(threading.enumerate()) - before
+    assert not [t for t in begun if t.name in ("windows", "pools")], "threads end"
 
 
 def windows_of(batches):
