@@ -48,16 +48,16 @@ def compare(suite: Path, budget: str | None, out: Path | None, tables_only: bool
     out = out or Path("results") / "-".join(filter(None, [read.name, read.budget]))
     from rllib_safemarl.cli.suite_folder import SuiteFolder
 
-    run_flags = None if tables_only else TrainFlags(**flags)
     signal, tuned = None, []
-    if read.tuning:
-        tuning = SuiteFolder(out, read.tuning_episodes)
-        signal = _do(read.tuning, tuning, f"{read.title}, tuning", inputs, run_flags)
-        tuned = [tuning.result(evaluation) for evaluation in read.tuning]
-        read, inputs = _read(suite, budget, _choose(tuned))
-    folder = SuiteFolder(out, read.episodes)
-    if signal is None:
-        signal = _do(read.evaluations, folder, _in_words(read), inputs, run_flags)
+    with _Session(TrainFlags(**flags), only_looks=tables_only) as session:
+        if read.tuning:
+            tuning = SuiteFolder(out, read.tuning_episodes)
+            signal = _do(read.tuning, tuning, f"{read.title}, tuning", inputs, session)
+            tuned = [tuning.result(evaluation) for evaluation in read.tuning]
+            read, inputs = _read(suite, budget, _choose(tuned))
+        folder = SuiteFolder(out, read.episodes)
+        if signal is None:
+            signal = _do(read.evaluations, folder, _in_words(read), inputs, session)
     from rllib_safemarl.cli.suite_pages import write_pages
 
     problems = write_pages(read, folder, _repeat(suite, budget), tuned)
@@ -67,6 +67,38 @@ def compare(suite: Path, budget: str | None, out: Path | None, tables_only: bool
     if problems:
         trials = {e.trial.folder for e in (*read.evaluations, *read.tuning)}
         fail(f"{problems} of {len(trials)} trials failed; the same command tries them again")
+
+
+class _Session:
+    """Ray for all that is to be done: started when it is first needed, since it forgets names when it ends.
+
+    Args:
+        flags: the command line's.
+        only_looks: nothing is to be done.
+    """
+
+    def __init__(self, flags: TrainFlags, only_looks: bool) -> None:
+        self.flags = flags
+        self.only_looks = only_looks
+        self._is_own: bool | None = None
+
+    def __enter__(self) -> _Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_own is not None:
+            import ray
+
+            ray.shutdown()
+
+    def start(self) -> bool:
+        """Start Ray, unless it runs; return whether the cluster is ours."""
+        from rllib_safemarl.cli.ray_session import start_ray
+
+        if self._is_own is None:
+            self._is_own = False
+            self._is_own = start_ray(self.flags)
+        return self._is_own
 
 
 def _read(path: Path, budget: str | None, choices: Choices | None = None) -> tuple[Suite, Path]:
@@ -99,17 +131,17 @@ def _do(
     folder: SuiteFolder,
     title: str,
     inputs: Path,
-    flags: TrainFlags | None,
+    session: _Session,
 ) -> int | None:
-    """Do what is left of some evaluations, without flags nothing; return the signal that interrupted it."""
+    """Say what is left of some evaluations, and do it; return the signal that interrupted it."""
     from rllib_safemarl.cli.suite_folder import find_work
 
     work = find_work(folder, evaluations)
     say(f"{title}; {_plan(len(evaluations), work)}")
-    if not work.to_evaluate or flags is None:
+    if not work.to_evaluate or session.only_looks:
         return None
     folder.create()
-    return _run(evaluations, folder, work, inputs, flags)
+    return _run(evaluations, folder, work, inputs, session)
 
 
 def _in_words(suite: Suite) -> str:
@@ -129,14 +161,13 @@ def _plan(total: int, work: Work) -> str:
 
 
 def _run(
-    evaluations: Sequence[SuiteEvaluation], folder: SuiteFolder, work: Work, inputs: Path, flags: TrainFlags
+    evaluations: Sequence[SuiteEvaluation], folder: SuiteFolder, work: Work, inputs: Path, session: _Session
 ) -> int | None:
     """Train and evaluate what is left; return the signal that interrupted it, if one did."""
-    from rllib_safemarl.cli.ray_session import import_ray, start_ray
+    from rllib_safemarl.cli.ray_session import import_ray
 
+    flags = session.flags
     import_ray(flags.quiet)
-    import ray
-
     import rllib_safemarl
     from rllib_safemarl.cli.suite_checks import check_evaluations
     from rllib_safemarl.cli.suite_folder import about_now
@@ -146,20 +177,15 @@ def _run(
 
     experiments = make_experiments(folder, work.to_train, inputs, flags)
     check_evaluations(work.to_evaluate, experiments, inputs, is_local=not flags.ray_address)
-    names = trial_names(evaluations)
-    try:
-        is_own = start_ray(flags)
-        check_resources(experiments, is_own)
-        if experiments:
-            signal = train(folder, experiments, names, flags)
-            if signal is not None:
-                return signal
-        ready = [e for e in work.to_evaluate if all(folder.is_trained(trial) for trial in e.trials)]
-        if ready:
-            evaluate(folder, ready, inputs, about_now(Path(rllib_safemarl.__file__).parent))
-        return None
-    finally:
-        ray.shutdown()
+    check_resources(experiments, session.start())
+    if experiments:
+        signal = train(folder, experiments, trial_names(evaluations), flags)
+        if signal is not None:
+            return signal
+    ready = [e for e in work.to_evaluate if all(folder.is_trained(trial) for trial in e.trials)]
+    if ready:
+        evaluate(folder, ready, inputs, about_now(Path(rllib_safemarl.__file__).parent))
+    return None
 
 
 def _repeat(suite: Path, budget: str | None) -> str:

@@ -44,9 +44,9 @@ def tidy(axes: Axes, title: str = "") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def label_steps(axes: Axes) -> None:
-    """Environment steps below."""
-    axes.set_xlabel("environment steps")
+def label_steps(axes: Axes, what: str = "environment steps") -> None:
+    """Steps below."""
+    axes.set_xlabel(what)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.margins(x=0.02)
 

@@ -118,7 +118,7 @@ def comparison_figure(curves: Curves, title: str = "", panels: Sequence[Panel] =
         for axes, panel in zip(axes_here, shown, strict=False):
             for row, of_seeds in by_row.items():
                 _draw_mean(axes, of_seeds, panel.column, colour_of(rows.index(row)), row)
-            _label(axes, panel, where)
+            _label(axes, panel, where, _steps_of(by_row))
             _finish(axes, panel, [curve for some in by_row.values() for curve in some])
         for axes in axes_here[len(shown) :]:
             axes.set_visible(False)
@@ -171,7 +171,9 @@ def _draw_mean(axes: Axes, of_seeds: Sequence[pd.DataFrame], column: str, colour
         return
     if 1 < len(of_seeds) < FEW_SEEDS:
         for curve in of_seeds:
-            axes.plot(curve["steps"], curve[column], color=colour, linewidth=0.7, alpha=0.55)
+            # Of learners from data there are figures only where they were evaluated.
+            known = curve.dropna(subset=[column])
+            axes.plot(known["steps"], known[column], color=colour, linewidth=0.7, alpha=0.55)
     axes.plot(mean["steps"], mean["mean"], color=colour, linewidth=2.0, label=label)
     if len(of_seeds) < LEAST_FOR_BAND:
         return
@@ -206,7 +208,16 @@ def _draw_limits(axes: Axes, curves: Sequence[pd.DataFrame]) -> None:
         )
 
 
-def _label(axes: Axes, panel: Panel, where: str = "") -> None:
+def _steps_of(by_row: Mapping[str, Sequence[pd.DataFrame]]) -> str:
+    """What is counted along the axis: learners from data sample nothing."""
+    curves = [curve for of_seeds in by_row.values() for curve in of_seeds]
+    from_data = ["loss" in curve and bool(curve["loss"].notna().any()) for curve in curves]
+    if not any(from_data):
+        return "environment steps"
+    return "steps learned from" if all(from_data) else "steps sampled, or learned from"
+
+
+def _label(axes: Axes, panel: Panel, where: str = "", steps: str = "environment steps") -> None:
     tidy(axes, f"{panel.title}{where}")
-    label_steps(axes)
+    label_steps(axes, steps)
     axes.set_ylabel(panel.quantity)

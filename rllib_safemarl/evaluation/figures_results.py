@@ -28,11 +28,12 @@ from rllib_safemarl.evaluation.statistics import ROUNDING
 HELD, BROKEN = COLOURS[0], COLOURS[1]
 _LINE = 0.27
 """Height of a row, inches."""
-_LONGEST = 44
+_LONGEST, _LETTER = 64, 0.075
+"""Letters of a name that are drawn, at most, and their width, inches."""
 _BEYOND = 0.12
 """Intervals are drawn as far beyond all seeds as this share of what these span."""
-_FAR = 6.0
-"""From so many interquartile ranges below the middle half of the rows on, a row's return is far off."""
+_SQUEEZED = 0.2
+"""Rows that would share less than this part of the axis with others beside them get it for themselves."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ def results_figure(rows: Sequence[RowSummary], title: str = "") -> Figure:
             by_environment.setdefault(row.environment, []).append(row)
     panels = [p for p in (_RETURN, _COST, _DANGER) if any(row.knows(p.column) for row in rows)]
     heights = [len(here) + 1.5 for here in by_environment.values()]
-    figure = new_figure(2.6 + 3.1 * len(panels), 1.1 + _LINE * sum(heights) + 0.35 * len(heights))
+    longest = min(_LONGEST, max((len(row.name) for row in rows), default=0))
+    height = 1.1 + _LINE * sum(heights) + 0.35 * len(heights)
+    figure = new_figure(0.4 + _LETTER * longest + 2.9 * len(panels), height)
     grid = figure.subplots(
         len(by_environment), len(panels), squeeze=False, sharey="row", height_ratios=heights
     )
@@ -116,17 +119,12 @@ def _draw(axes: Axes, rows: Sequence[RowSummary], panel: _Panel) -> None:
 
 def _scale_returns(axes: Axes, rows: Sequence[RowSummary]) -> None:
     """As far as seeds lie; an arrow and a number of rows so bad that the others could not be told apart."""
-    means = np.array([row.of("return").mean for row in rows])
-    low, high = np.percentile(means, [25, 75])
-    far = means < low - _FAR * max(high - low, 0.02 * max(abs(low), abs(high)))
-    if not 0 < far.sum() <= len(rows) // 4:
-        far[:] = False
-    values = np.array(
-        [v for row, is_far in zip(rows, far, strict=True) if not is_far for v in row.values("return")]
-    )
+    means = [row.of("return").mean for row in rows]
+    far = _far_off(rows)
+    values = np.array([v for k, row in enumerate(rows) if k not in far for v in row.values("return")])
     margin = _BEYOND * (float(np.ptp(values)) or max(abs(float(values[0])), 1.0))
     axes.set_xlim(values.min() - margin, values.max() + margin)
-    for line in map(int, np.flatnonzero(far)):
+    for line in far:
         left = axes.get_xlim()[0]
         axes.plot([left], [line], "<", color=_colour(rows[line]), markersize=7.0, clip_on=False)
         axes.annotate(
@@ -137,6 +135,17 @@ def _scale_returns(axes: Axes, rows: Sequence[RowSummary]) -> None:
             va="center",
             fontsize=9,
         )
+
+
+def _far_off(rows: Sequence[RowSummary]) -> list[int]:
+    """The fewest of the worst rows, at most a quarter, without which the others have much more room."""
+    order = sorted(range(len(rows)), key=lambda k: rows[k].of("return").mean)
+    span = float(np.ptp(np.concatenate([row.values("return") for row in rows])))
+    for count in range(1, len(rows) // 4 + 1):
+        others = np.concatenate([rows[k].values("return") for k in order[count:]])
+        if np.ptp(others) < _SQUEEZED * span:
+            return order[:count]
+    return []
 
 
 def _draw_row(axes: Axes, line: int, row: RowSummary, panel: _Panel) -> None:

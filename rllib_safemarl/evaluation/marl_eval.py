@@ -6,7 +6,8 @@
 Tasks are the suite's environments, runs its seeds. The reader demands of an environment that every algorithm
 has equally many runs, and every run equally many steps. So learning curves stand under the environment's
 name, with the same number of moments each; and evaluations, variants, controllers and unseen environments
-among them, under that name and ``, evaluated``, each as its only step. Rows that lack seeds are left out.
+among them, under that name and ``, evaluated``, each as its only step. Rows that lack seeds are left out, and
+among learning curves those that have none.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ def marl_eval_tree(results: Sequence[EvaluationResult], seeds: Sequence[int]) ->
     """
     complete = [group for group in _by_row(results) if _is_complete(group, seeds)]
     tree: Tree = {}
-    trained = [group for group in complete if group[0].evaluation.is_own and len(group[0].curve)]
+    trained = [group for group in complete if group[0].evaluation.is_own and _has_curves(group)]
     for environment, groups in _by_environment(trained).items():
         runs = [result for group in groups for result in group]
         steps = min(MOST_STEPS, *(len(_readings(run.curve)) for run in runs))
-        for result in runs if steps else ():
+        for result in runs:
             _put(tree, environment, result, _curve_run(result, steps))
     for group in complete:
         for result in group:
@@ -64,6 +65,11 @@ def _by_row(results: Sequence[EvaluationResult]) -> list[list[EvaluationResult]]
 def _is_complete(group: Sequence[EvaluationResult], seeds: Sequence[int]) -> bool:
     done = {result.evaluation.trial.seed for result in group if result.record is not None}
     return done == set(seeds) and len(group) == len(seeds)
+
+
+def _has_curves(group: Sequence[EvaluationResult]) -> bool:
+    """Whether returns were read while every run trained; clones may be evaluated afterwards only."""
+    return all(len(result.curve) and len(_readings(result.curve)) for result in group)
 
 
 def _by_environment(

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from rllib_safemarl import __version__
 from rllib_safemarl.cli.compare import _read
 from rllib_safemarl.cli.safemarl import main
+from rllib_safemarl.evaluation.comparison_records import load_record
 from tests.cli.runs import command, environment
 
 SUITES = sorted((Path(__file__).parents[2] / "tuned_configs" / "suites").glob("*.yaml"))
@@ -21,7 +22,7 @@ SUITE = """
 title: Three rows
 base: base.yaml
 rows:
-  ours: {}
+  ours: {tune: {lr: [0.001]}}
   other: OTHER
   data: {data: data.h5, split: calibration}
 controllers: [stand_still, straight]
@@ -105,7 +106,11 @@ def test_every_trial_is_trained_and_evaluated(goes):
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == f"rllib_safemarl {__version__}: reading suite.yaml"
-    assert lines[1] == "Three rows: 5 rows, 1 unseen, 1 seed; 2 trials to train, 11 to evaluate, 0 done"
+    assert lines[1] == "Three rows, tuning; 1 trial to train, 1 to evaluate, 0 done"
+    chosen = lines.index("ours on safemarl/crossing, selected online: lr=0.001")
+    assert lines[chosen + 1] == (
+        "Three rows: 5 rows, 1 unseen, 1 seed; 1 trial to train, 11 to evaluate, 0 done"
+    ), "what was chosen is trained already"
     assert done.stderr == "", "Ray's noise is kept down"
     lines = results[["row", "variant", "environment"]].fillna("").itertuples(index=False, name=None)
     assert list(lines) == [
@@ -146,6 +151,10 @@ def test_tables_figures_and_the_page_are_there(goes):
     assert f"## {OWN}\n" in text and f"## {UNSEEN}, unseen in training\n" in text
     assert text.count("| other, sampled |") == 2 + 2, "in both tables, and in both of details"
     assert "## Generalisation" not in text, "there are no random actions to measure by"
+    (tuned,) = [line for line in text.splitlines() if "| lr=0.001 |" in line]
+    (trial,) = out.glob("trials/ours-*")
+    chosen, tested = (load_record(trial / f"{name}.npz").returns for name in ("validation", "evaluation"))
+    assert tuned.endswith("| yes |") and (chosen != tested).any(), "other episodes than the test's"
     for name in ("curves", "results"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG") and f"]({name}.png)" in text
         assert (out / f"{name}.pdf").read_bytes().startswith(b"%PDF")
@@ -153,9 +162,9 @@ def test_tables_figures_and_the_page_are_there(goes):
     assert page.count("data:image/png;base64,") == 2 and "other, sampled" in page
     assert tables.count(r"\begin{table}") == page.count("<table>") == text.count("| :--- |")
     tree = json.loads((out / "marl_eval.json").read_text())
-    assert "ours" in tree["safemarl/crossing"][OWN]
+    assert set(tree["safemarl/crossing"][OWN]) == {"ours"}
     evaluated = tree["safemarl/crossing, evaluated"][UNSEEN]
-    assert set(evaluated) == {"ours", "other", "other, sampled", *CONTROLLERS}
+    assert set(evaluated) == {"ours", *CONTROLLERS}, "the other row has failed in the end"
     assert not any(str(goes[0]) in written for written in (text, page, tables))
 
 

@@ -114,6 +114,16 @@ def test_environments_stand_below_each_other_and_rows_keep_their_colours():
     assert colours[0]["a"] == colours[2]["a"] != colours[2]["b"]
 
 
+def test_learners_from_data_count_what_they_learned_from_and_have_no_gaps():
+    gaps = (3.0, np.nan, 1.0)
+    learned = [curve(cost=gaps).assign(iteration=[1, 2, 3], loss=0.5) for _ in range(2)]
+    costs = comparison_figure({"open": {"a": learned}}).axes[1]
+    assert costs.get_xlabel() == "steps learned from"
+    np.testing.assert_array_equal(costs.lines[0].get_xdata(), [100, 300])
+    both = comparison_figure({"open": {"a": learned, "b": seeds((1, 1, 1))}}).axes[0]
+    assert both.get_xlabel() == "steps sampled, or learned from"
+
+
 def test_a_comparison_without_costs_has_one_panel():
     free = [curve(np.nan, (np.nan,) * 3).assign(iteration=[1, 2, 3])]
     assert len(comparison_figure({"x": {"a": free}}).axes) == 1

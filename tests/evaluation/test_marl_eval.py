@@ -94,6 +94,13 @@ def test_rows_that_lack_seeds_are_left_out():
     assert marl_eval_tree([result("new", 1, done=False)], (1,)) == {}
 
 
+def test_a_row_that_was_not_evaluated_while_it_learned_takes_no_curves_away():
+    tree = marl_eval_tree([result("ours", 0), result("clone", 0, [np.nan, np.nan])], (0,))
+    check(tree)
+    assert set(tree["env"]["open"]) == {"ours"}
+    assert set(tree["env, evaluated"]["open"]) == {"ours", "clone"}
+
+
 def test_the_fewest_readings_of_a_run_count():
     tree = marl_eval_tree([result("ours", 0, [1.0, 2.0, 3.0]), result("other", 0, [1.0])], (0,))
     check(tree)
