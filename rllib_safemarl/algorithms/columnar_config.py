@@ -90,6 +90,9 @@ class ColumnarConfig(AlgorithmConfig):
     learnt_with: frozenset[str] = frozenset()
     """Those that what is learnt depends on, and that no evaluation can change."""
 
+    learns_sequences: bool = False
+    """Whether the learner unrolls recurrent modules."""
+
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class)
         self.exploration_config: dict[str, Any] = {}

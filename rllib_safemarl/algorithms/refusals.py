@@ -15,6 +15,7 @@ _CONNECTOR = (
     "of your own"
 )
 _STEP = "bound the step by target_kl"
+NO_SEQUENCES = "what learns from datasets learns from single steps, and so no recurrent modules"
 _CRITICS = "critics are separate networks; set critic_hiddens and critic_lr"
 
 MEANINGLESS: dict[str, tuple[tuple[Any, ...], str]] = {
@@ -77,11 +78,8 @@ def refuse_meaningless(config: Any) -> None:
             raise SafeMARLError(f"{shown}={_short(value)} has no meaning here: {mend}.")
     if config.model_config.get("vf_share_layers"):
         raise SafeMARLError(f"model_config vf_share_layers=True has no meaning here: {_CRITICS}.")
-    if config.model_config.get("use_lstm"):
-        raise SafeMARLError(
-            "model_config use_lstm=True is not supported yet: recurrent modules cannot be trained; "
-            "stack observations in the environment."
-        )
+    if config.model_config.get("use_lstm") and not config.learns_sequences:
+        raise SafeMARLError(f"model_config use_lstm=True has no meaning here: {NO_SEQUENCES}.")
     if config.model != pristine.model:
         raise SafeMARLError("training(model=…) has no meaning here: set .rl_module(model_config={…}).")
     _refuse_unknown_model_keys(config)

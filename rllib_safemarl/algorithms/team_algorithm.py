@@ -93,6 +93,11 @@ class TeamAlgorithm(Algorithm):
         foreign = [group.policy for group in groups if group.policy not in policies]
         if foreign:
             name = type(module[foreign[0]]).__name__
+            if module[foreign[0]].is_stateful():
+                raise SafeMARLError(
+                    f"policy {foreign[0]!r} is recurrent, and policy files hold no recurrent networks; it "
+                    "acts from the checkpoint, as in rllib evaluate and safemarl render."
+                )
             raise SafeMARLError(
                 f"policy {foreign[0]!r} is a {name}; only MLPs of the default RLModule and our own planners "
                 "become policy files."

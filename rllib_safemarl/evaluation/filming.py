@@ -85,7 +85,11 @@ class Film:
         runner, explore = self._runner, self._explore
         runner.begin(self._seed)
         return episode_moments(
-            runner.env, lambda now, active: runner.act(now, active, explore), self._seed, num_episodes
+            runner.env,
+            lambda now, active: runner.act(now, active, explore),
+            self._seed,
+            num_episodes,
+            runner.restart,
         )
 
     def _draw(self, moment: Observation, scale: float) -> Picture:

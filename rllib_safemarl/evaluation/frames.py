@@ -19,7 +19,13 @@ Drawing = Callable[[Observation], NDArray[np.uint8] | None]
 """Draws the moment of an observation, for which the actions are chosen already."""
 
 
-def episode_moments(env: VectorEnv, act: Acting, seed: int, num_episodes: int = 1) -> Iterator[Observation]:
+def episode_moments(
+    env: VectorEnv,
+    act: Acting,
+    seed: int,
+    num_episodes: int = 1,
+    restart: Callable[[NDArray[np.intp]], None] = lambda copies: None,
+) -> Iterator[Observation]:
     """Run episodes of one copy; every moment is given when its actions are chosen and before they are taken.
 
     Args:
@@ -27,6 +33,7 @@ def episode_moments(env: VectorEnv, act: Acting, seed: int, num_episodes: int = 
         act: chooses the actions.
         seed: of the first episode.
         num_episodes: how many follow each other.
+        restart: called with the copies in which an episode has ended.
     """
     observation, active, ended = env.reset(seed), env.active(), 0
     while ended < num_episodes:
@@ -34,7 +41,9 @@ def episode_moments(env: VectorEnv, act: Acting, seed: int, num_episodes: int = 
         yield observation
         step = env.step(actions)
         observation, active = step.observation, step.active
-        ended += step.ending is not None
+        if step.ending is not None:
+            ended += 1
+            restart(step.ending.copies)
 
 
 def drawn(picture: NDArray | None) -> NDArray[np.uint8]:

@@ -20,6 +20,27 @@ def _splitmix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
+def _state(key: tuple[int, ...]) -> NDArray[np.uint64]:
+    """One number ``[1]`` that scrambles a key."""
+    state = np.zeros(1, np.uint64)
+    for part in key:
+        state = _splitmix(state ^ np.uint64(part & 0xFFFFFFFFFFFFFFFF))
+    return state
+
+
+def copy_offsets(key: tuple[int, ...], copy_ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """For every copy a number ``[N]`` in [0, 1) from (key, copy) alone, evenly spread over the copies.
+
+    Args:
+        key: as of :func:`shuffled_steps`; it turns all of them by the same amount.
+        copy_ids: likewise.
+    """
+    with np.errstate(over="ignore"):
+        turns = _state(key) + copy_ids.astype(np.uint64) * _GOLDEN
+    # The golden ratio's multiples, of which any number in a row lie apart (Weyl's sequence).
+    return (turns >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
 def shuffled_steps(key: tuple[int, ...], copy_ids: NDArray[np.int64], num_steps: int) -> NDArray[np.intp]:
     """For every copy a permutation of its time steps, drawn from (key, copy) alone.
 
@@ -32,10 +53,7 @@ def shuffled_steps(key: tuple[int, ...], copy_ids: NDArray[np.int64], num_steps:
         ``[N, T]``.
     """
     with np.errstate(over="ignore"):
-        state = np.zeros(1, np.uint64)
-        for part in key:
-            state = _splitmix(state ^ np.uint64(part & 0xFFFFFFFFFFFFFFFF))
-        rows = _splitmix(state ^ copy_ids.astype(np.uint64))
+        rows = _splitmix(_state(key) ^ copy_ids.astype(np.uint64))
         keys = _splitmix(rows[:, None] ^ np.arange(num_steps, dtype=np.uint64))
     return np.argsort(keys, axis=1, kind="stable")
 

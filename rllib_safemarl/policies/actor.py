@@ -6,7 +6,7 @@ import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from rllib_safemarl.envs.team import Group
 from rllib_safemarl.envs.vector import VectorEnv
 from rllib_safemarl.functional.actions import ActionTransform
 from rllib_safemarl.functional.distributions import ActionDistribution
+from rllib_safemarl.functional.sequences import SequenceStates
 from rllib_safemarl.nn.mlp import PolicyMLP, PolicyStack
 
 
@@ -100,6 +101,23 @@ class Actor(abc.ABC):
 
     def begin(self) -> None:  # noqa: B027 - most actors remember nothing
         """New episodes begin in all copies: act as if nothing had been before."""
+
+    def restart(self, copies: NDArray[np.intp]) -> None:  # noqa: B027 - most actors remember nothing
+        """New episodes begin in some copies."""
+
+    def open(self) -> None:  # noqa: B027 - most actors remember nothing
+        """A block of columns begins."""
+
+    def sequences(self) -> SequenceStates | None:
+        """In what states the sequences of the open block began; ``None`` of actors without states."""
+        return None
+
+    def memory(self) -> Any:
+        """What is remembered of the running episodes, as arrays; ``None`` is nothing."""
+        return None
+
+    def remember(self, memory: Any) -> None:  # noqa: B027 - most actors remember nothing
+        """Go on with a memory of :meth:`memory`."""
 
     def refresh(self) -> None:  # noqa: B027 - modules called directly are always fresh
         """Take over the modules' present weights."""

@@ -87,6 +87,7 @@ class Block:
                 columns["log_prob"][p] if "log_prob" in columns else None,
                 columns["inputs"][p] if "inputs" in columns else None,
                 {name: columns[name][p] for name in actor.flags},
+                actor.sequences(),
             )
             for actor, columns in zip(actors, self.actors, strict=True)
             for p, group in enumerate(actor.groups)

@@ -139,6 +139,8 @@ class Collector:
         """
         assert self._now is not None, "reset() first"
         block = Block(self.env, num_steps, self._now, self._alive, self._keeps_margins)
+        for actor in actors:
+            actor.open()
         with torch.inference_mode():
             for t in range(num_steps):
                 views = self.views(self._now.values, self._alive, self._now.positions, self._now.edges)
@@ -151,6 +153,9 @@ class Collector:
                 step = self._step(joint_actions(self._sizes, actors, acted), t)
                 block.write(t, acted, step)
                 self._now, self._alive = step.observation, step.active
+                if step.ending is not None:
+                    for actor in actors:
+                        actor.restart(step.ending.copies)
                 if watch is not None:
                     watch(block, t)
         batch, endings = block.finish(actors, self._copy_ids, self._lengths, weights_seq_no)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rllib_safemarl.functional.sequences import SequenceStates, map_leaves, sequence_starts
+
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
@@ -49,12 +51,14 @@ class GroupColumns:
         log_prob: ``[T, N, G]`` of those actions, in nats, or ``None`` where they follow from inputs.
         inputs: ``[T, N, G, P]`` distribution inputs, or ``None`` where the module gives none.
         flags: name → ``[T, N, G]`` what is noted of every decision.
+        states: in which recurrent policies began every sequence, else ``None``.
     """
 
     actions: NDArray
     log_prob: Float | None
     inputs: Float | None
     flags: Mapping[str, Bool] = field(default_factory=dict)
+    states: SequenceStates | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ class ColumnBatch:
                     None if group.log_prob is None else group.log_prob[:, part],
                     None if group.inputs is None else group.inputs[:, part],
                     {name: flag[:, part] for name, flag in group.flags.items()},
+                    self._select_states(group.states, start, stop),
                 )
                 for policy, group in self.groups.items()
             },
@@ -145,6 +150,12 @@ class ColumnBatch:
             copy_ids=self.copy_ids[part],
             ended_lengths=self.ended_lengths[mine],
         )
+
+    def _select_states(self, states: SequenceStates | None, start: int, stop: int) -> SequenceStates | None:
+        if states is None:
+            return None
+        _, copy, _ = sequence_starts(self.ended, states.length)
+        return states[(copy >= start) & (copy < stop)]
 
     def shards(self, count: int) -> list[ColumnBatch]:
         """Split along copies into ``count`` parts whose sizes differ by at most one copy."""
@@ -183,6 +194,10 @@ def _join_at(parts: list[Any], axis: int) -> Any:
     first = parts[0]
     if first is None:
         return None
+    if isinstance(first, SequenceStates):
+        # Sequences are in the order of their copies.
+        values = map_leaves(lambda *leaves: np.concatenate(leaves), *(part.values for part in parts))
+        return SequenceStates(first.length, values)
     if isinstance(first, Mapping):
         return {key: _join_at([part[key] for part in parts], axis) for key in first}
     if is_dataclass(first):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from gymnasium import spaces
 from ray.rllib.algorithms.ppo.torch.default_ppo_torch_rl_module import DefaultPPOTorchRLModule
+from ray.rllib.core.models.configs import RecurrentEncoderConfig
 from ray.rllib.core.models.torch.heads import TorchFreeLogStdMLPHead
 from ray.rllib.core.rl_module.rl_module import RLModule
 from torch import nn
@@ -35,8 +36,10 @@ class ActorRLModule(DefaultPPOTorchRLModule):
         continuous = isinstance(self.action_space, spaces.Box)
         if continuous and "free_log_std" not in (self.model_config or {}):
             self.catalog._model_config_dict["free_log_std"] = True
-        self.catalog.actor_critic_encoder_config.shared = False
-        self.catalog.actor_critic_encoder_config.inference_only = True
+        encoder = self.catalog.actor_critic_encoder_config
+        # RLlib's recurrent encoder would build a critic's beside an actor's of its own.
+        encoder.shared = isinstance(encoder.base_encoder_config, RecurrentEncoderConfig)
+        encoder.inference_only = True
         self.encoder = self.catalog.build_actor_critic_encoder(framework=self.framework)
         self.pi = self.catalog.build_pi_head(framework=self.framework)
         output = [layer for layer in self.pi.modules() if isinstance(layer, nn.Linear)][-1]

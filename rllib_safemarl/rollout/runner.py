@@ -247,7 +247,7 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
         copies = self.env.num_copies
         quota = np.full(copies, num_episodes // copies)
         quota[: num_episodes % copies] += 1
-        interrupted = None if self.config.in_evaluation else self._collector.get_state()
+        interrupted = None if self.config.in_evaluation else self._pause()
         self._reset()
         batches: list[ColumnBatch] = []
         counted: list[Episode] = []
@@ -261,7 +261,7 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
             self._log_steps(batch)
         self._episode_metrics.replace(counted)
         if interrupted is not None:
-            self._collector.set_state(interrupted)
+            self._go_on(interrupted)
         else:
             self._reset()
         return batches

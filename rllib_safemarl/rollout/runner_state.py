@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 EPISODES = "episodes"
 OWNER = "owner"
+MEMORIES = "memories"
+"""Key of running episodes under which stands what every recurrent actor remembers."""
 
 
 class RunnerState(Checkpointable):
@@ -139,8 +141,25 @@ class RunnerState(Checkpointable):
             "resets": self._resets,
             "finished": [] if self.config.in_evaluation else list(self._episode_metrics.episodes),
             "copies": None if self._collector is None else self._collector.env.num_copies,
-            "running": self._collector.get_state() if running and self._collector else None,
+            "running": self._pause() if running else None,
         }
+
+    def _pause(self) -> dict[str, Any] | None:
+        """Where every running episode stands, or ``None`` where the environment cannot tell."""
+        assert self._collector is not None
+        state = self._collector.get_state()
+        memories = [actor.memory() for actor in self._actors]
+        if state is not None and any(memory is not None for memory in memories):
+            state[MEMORIES] = memories
+        return state
+
+    def _go_on(self, state: Mapping[str, Any]) -> None:
+        """Go on with what :meth:`_pause` told."""
+        assert self._collector is not None
+        self._collector.set_state(state)
+        memories = state.get(MEMORIES) or [None] * len(self._actors)
+        for actor, memory in zip(self._actors, memories, strict=True):
+            actor.remember(memory)
 
     def restore_episodes(
         self, state: Mapping[str, Any] | None, seed: int | None = None, resets: int = 0
@@ -173,7 +192,7 @@ class RunnerState(Checkpointable):
         elif state["running"] is None:
             reason = "this environment cannot save its state"
         else:
-            self._collector.set_state(state["running"])
+            self._go_on(state["running"])
             return None
         self._reset()
         return reason

@@ -50,6 +50,11 @@ class TrainedEnvRunner(ColumnarEnvRunner):
         for actor in self._actors:
             actor.begin()
 
+    def restart(self, copies: NDArray[np.intp]) -> None:
+        """New episodes begin in some copies."""
+        for actor in self._actors:
+            actor.restart(copies)
+
     def act(self, observation: Observation, alive: NDArray[np.bool_], explore: bool) -> dict[str, NDArray]:
         """Actions kind → ``[N, A_kind, ...]`` for an observation of N copies.
 

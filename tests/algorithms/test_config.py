@@ -141,7 +141,6 @@ def test_wrong_settings_are_refused_in_one_line(call, message):
         (lambda c: c.env_runners(env_to_module_connector=lambda *a: None), "columns run no connectors"),
         (lambda c: c.offline_data(output="/tmp/x"), "safemarl record"),
         (lambda c: c.rl_module(model_config={"vf_share_layers": True}), "critics are separate networks"),
-        (lambda c: c.rl_module(model_config={"use_lstm": True}), "use_lstm=True is not supported yet"),
         (lambda c: c.training(minibatch_size=0), "minibatch_size=0 must be"),
         (lambda c: c.training(kl_coeff=0.3), "kl_coeff=0.3 has no meaning here: bound the step by target_kl"),
         (lambda c: c.training(kl_target=0.1), "kl_target=0.1 has no meaning here"),

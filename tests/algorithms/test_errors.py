@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import numpy as np
 import pytest
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.tune.registry import register_env
@@ -18,11 +17,6 @@ from tests.algorithms.toy import FaultyVectorEnv
 from tests.rollout.multi_agent_envs import PursuitEnv, TurnsEnv
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
-
-
-class Recurrent(OwnModule):
-    def get_initial_state(self):
-        return {"h": np.zeros(4, np.float32)}
 
 
 class TooWide(OwnModule):
@@ -101,11 +95,6 @@ def _message(act) -> str:
             lambda: ScalMAPPOLConfig().environment(PursuitEnv).safety(cost_limit=1.0),
             "kappa=1 needs an agent graph and this environment has none; give one by "
             ".environment(agent_graph='complete' | 'chain' | [[i, j], …]) or use kappa=inf.",
-        ),
-        (
-            lambda: _own(Recurrent),
-            "the RLModule Recurrent of policy 'robot_0' is recurrent (its get_initial_state() returns "
-            "something); recurrent modules cannot be trained yet: stack observations in the environment.",
         ),
         (
             lambda: _own(TooWide),

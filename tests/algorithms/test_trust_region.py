@@ -86,13 +86,14 @@ def test_an_agent_over_its_limit_turns_back_and_one_under_it_does_not():
     assert costs[1][-1] < costs[1][0] - 0.1
 
 
-def test_gradients_of_the_surrogates_are_what_finite_differences_say(monkeypatch):
+@pytest.mark.parametrize("model", [{}, {"use_lstm": True, "lstm_cell_size": 8, "max_seq_len": 7}])
+def test_gradients_of_the_surrogates_are_what_finite_differences_say(monkeypatch, model):
     found = []
 
     class Spy(update_module._Search):
         def direction(self):
             parameters = self._policy.parameters
-            values = self._surrogates(self._policy.inputs(self._views))
+            values = self._surrogates(self._data.new_inputs(self._policy))
             gradient = torch.stack(
                 [update_module.flat_gradient(value, parameters, keep=True) for value in values]
             )
@@ -101,13 +102,14 @@ def test_gradients_of_the_surrogates_are_what_finite_differences_say(monkeypatch
             ends = []
             for sign in (1.0, -1.0):
                 torch.nn.utils.vector_to_parameters(start + sign * 1e-3 * along, parameters)
-                ends.append(self._surrogates(self._policy.inputs(self._views)).detach().double())
+                ends.append(self._surrogates(self._data.new_inputs(self._policy)).detach().double())
             torch.nn.utils.vector_to_parameters(start, parameters)
             found.append((gradient @ along, (ends[0] - ends[1]) / 2e-3))
             return super().direction()
 
     monkeypatch.setattr(update_module, "_Search", Spy)
-    algo = tiny_config("MACPO").build_algo()
+    config = tiny_config("MACPO").rl_module(model_config={"fcnet_hiddens": [16, 16], **model})
+    algo = config.build_algo()
     algo.train()
     algo.stop()
     assert len(found) == 4

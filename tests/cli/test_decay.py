@@ -62,7 +62,7 @@ def test_a_checkpoint_s_decay_is_that_of_what_it_learns_from(tmp_path, ray_clust
     algorithm.save_to_path(tmp_path / "checkpoint")
     algorithm.stop()
     small = ("--episodes", 9, "--steps", 3, "--out", tmp_path / "x.png")
-    lines = run(tmp_path / "checkpoint", *small, "--set", "env_config.n_agents=4")
+    lines = run(tmp_path / "checkpoint", *small, "--set", "env_config.time_limit=6")
     assert {"reward", "separation"} <= set(lines)
     run(tmp_path / "checkpoint", *small, "--gamma", 0.5, "--reward-scope", "own")
     assert seen == [(0.9, "neighbourhood", 2.0, 9), (0.5, "own", 2.0, 9)]

@@ -44,6 +44,7 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
     settings = CONSTRAINED_SETTINGS
     presets: Mapping[str, Mapping[str, Any]] = {}
     """Values of other settings by one name, which ``preset`` takes."""
+    learns_sequences = True
     fixed_radius: bool = False
     """Whether a preset fixes ``policy_hops`` and ``critic_hops``, so that ``kappa`` has no meaning."""
 

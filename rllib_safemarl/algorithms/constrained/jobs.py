@@ -9,7 +9,7 @@ import torch
 
 from rllib_safemarl.algorithms.collectives import sum_arrays
 from rllib_safemarl.algorithms.constrained.estimates import GroupEstimates
-from rllib_safemarl.algorithms.constrained.policy_update import PolicyData
+from rllib_safemarl.algorithms.constrained.policy_data import PolicyData
 from rllib_safemarl.algorithms.constrained.tightening import Allowance
 from rllib_safemarl.envs.team import Group
 

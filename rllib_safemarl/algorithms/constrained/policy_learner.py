@@ -17,14 +17,13 @@ from rllib_safemarl.algorithms.constrained.jobs import Job, centred_costs
 from rllib_safemarl.algorithms.constrained.learner_metrics import log_allowance, log_ledger, log_step
 from rllib_safemarl.algorithms.constrained.learner_state import LearnerState
 from rllib_safemarl.algorithms.constrained.order import UpdateOrder
+from rllib_safemarl.algorithms.constrained.policy_data import PolicyData, policy_data
 from rllib_safemarl.algorithms.constrained.policy_update import (
     CostBound,
-    PolicyData,
     StepResult,
     StepSettings,
     clipped_update,
     moves,
-    policy_data,
 )
 from rllib_safemarl.algorithms.constrained.reach import shares_in_reach
 from rllib_safemarl.algorithms.constrained.sequence import SequentialFactor

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,40 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rllib_safemarl.algorithms.collectives import sum_arrays, sum_gradients
-from rllib_safemarl.algorithms.minibatches import minibatches
+from rllib_safemarl.algorithms.constrained.policy_data import Part, Policy, PolicyData
 from rllib_safemarl.algorithms.trainable_policy import TrainablePolicy
-from rllib_safemarl.functional.distributions import ActionDistribution
 from rllib_safemarl.functional.surrogates import clipped_surrogate, surrogate_change
-from rllib_safemarl.rollout.columns import ColumnBatch
-
-
-class Policy(Protocol):
-    """What updates need of a policy, or of several that are updated as one."""
-
-    distribution: ActionDistribution
-
-    def inputs(self, views: Tensor) -> Tensor:
-        """Distribution inputs ``[B, P]`` for views ``[B, V]``."""
-        ...
-
-
-@dataclass(frozen=True)
-class PolicyData:
-    """What a policy's G agents saw and did, by rows of time and copy (T * N of them).
-
-    Attributes:
-        views: ``[T * N, G, V]``.
-        actions: ``[T * N, G, ...]``.
-        inputs: ``[T * N, G, P]`` distribution inputs that acted, or ``None``.
-        log_prob: ``[T * N, G]`` under the policy that acted.
-        mask: ``[T * N, G]`` 1 where the agent acted, else 0.
-    """
-
-    views: Tensor
-    actions: Tensor
-    inputs: Tensor | None
-    log_prob: Tensor
-    mask: Tensor
 
 
 @dataclass(frozen=True)
@@ -113,38 +81,6 @@ class StepResult:
     details: Mapping[str, float] = field(default_factory=dict)
 
 
-def policy_data(
-    policy: TrainablePolicy,
-    batch: ColumnBatch,
-    views: NDArray[np.float32],
-    device: torch.device | None = None,
-) -> PolicyData:
-    """A policy's rows of a batch.
-
-    Args:
-        policy: whose.
-        batch: the columns.
-        views: ``[T, N, G, V]`` what its agents saw.
-        device: where to put them.
-    """
-    columns = batch.groups[policy.group.policy]
-
-    def rows(array: NDArray) -> Tensor:
-        # Columns that came through Ray cannot be written to, which torch warns of; those are copied.
-        flat = np.require(array, requirements=["C", "W"]).reshape(-1, *array.shape[2:])
-        return torch.from_numpy(flat).to(device)
-
-    actions = rows(columns.actions)
-    inputs = None if columns.inputs is None else rows(columns.inputs)
-    if columns.log_prob is not None:
-        log_prob = rows(columns.log_prob)
-    else:
-        assert inputs is not None
-        log_prob = policy.distribution.log_prob(inputs, actions)
-    mask = rows(batch.acted[..., policy.group.agents].astype(np.float32))
-    return PolicyData(rows(views), actions, inputs, log_prob, mask)
-
-
 def clipped_update(
     policy: TrainablePolicy,
     data: PolicyData,
@@ -179,11 +115,9 @@ def clipped_update(
         if epoch and bounded and _is_beyond(policy, data, settings, bound):
             break
         losses = []
-        for rows, count in minibatches(
-            (*key, epoch), copy_ids, settings.num_minibatches, acting, data.views.device
-        ):
-            gains = surrogate_gains(policy, data, advantage, weights, rows, settings)
-            losses.append(-gains.sum() / float(count))
+        for part, count in data.parts((*key, epoch), copy_ids, settings.num_minibatches, acting):
+            gains = surrogate_gains(policy, data, advantage, weights, part, settings)
+            losses.append(-gains.sum() / count)
             optimizer.zero_grad(set_to_none=True)
             losses[-1].backward()
             sum_gradients(policy.parameters)
@@ -208,15 +142,15 @@ def surrogate_gains(
     data: PolicyData,
     advantage: Tensor,
     weights: Tensor | None,
-    rows: Tensor,
+    part: Part,
     settings: StepSettings,
 ) -> Tensor:
-    """The surrogate ``[R * G]`` of R rows of time and copy, 0 where an agent did not act."""
+    """The surrogate ``[R * G]`` of the rows of a part, 0 where an agent did not act."""
 
     def pick(columns: Tensor) -> Tensor:
-        return columns.index_select(0, rows).flatten(0, 1)
+        return columns.index_select(0, part.rows).flatten(0, 1)
 
-    inputs = policy.inputs(pick(data.views))
+    inputs = data.new_inputs(policy, part)
     ratio = (policy.distribution.log_prob(inputs, pick(data.actions)) - pick(data.log_prob)).exp()
     gain = clipped_surrogate(ratio, pick(advantage), settings.clip)
     if settings.entropy_coeff:
@@ -248,7 +182,7 @@ def moved_rows(policy: Policy, data: PolicyData, clip: float) -> tuple[Tensor, T
 
     All are 0 where an agent did not act.
     """
-    inputs = policy.inputs(data.views.flatten(0, 1))
+    inputs = data.new_inputs(policy)
     mask = data.mask.flatten()
     log_prob = policy.distribution.log_prob(inputs, data.actions.flatten(0, 1))
     log_ratio = (log_prob - data.log_prob.flatten()) * mask

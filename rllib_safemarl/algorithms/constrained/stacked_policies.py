@@ -116,7 +116,7 @@ def stack_alike(
     """Those of some policies that can be updated as one, and, without a stack, those that cannot.
 
     Modules are alike if they are of one class and kind with parameters of one shape each, if ``vmap`` can
-    call them, and if it then gives what they give themselves.
+    call them, and if it then gives what they give themselves. Recurrent ones go by themselves.
 
     Args:
         policies: any.
@@ -143,7 +143,7 @@ def _shape(policy: TrainablePolicy) -> Hashable:
         return tuple((name, tuple(t.shape), t.dtype, t.requires_grad) for name, t in tensors)
 
     module = policy.module
-    if not isinstance(module, nn.Module):
+    if policy.recurrent or not isinstance(module, nn.Module):
         return id(policy)
     parts = sizes(module.named_parameters()), sizes(module.named_buffers())
     return type(module), policy.group.kind, len(policy.group.agents), type(policy.distribution), parts

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rllib_safemarl.algorithms.collectives import sum_arrays, sum_gradients
+from rllib_safemarl.algorithms.constrained.policy_data import Part, PolicyData
 from rllib_safemarl.algorithms.constrained.policy_update import (
     CostBound,
-    PolicyData,
     StepResult,
     StepSettings,
     moved_rows,
@@ -104,7 +104,9 @@ class _StackedStep:
             keys, copy_ids, settings.num_minibatches, self._acting, self._data.views.device
         )
         for rows, count in batches:
-            gains = surrogate_gains(self._stack, self._data, self._advantage, self._weights, rows, settings)
+            gains = surrogate_gains(
+                self._stack, self._data, self._advantage, self._weights, Part(rows), settings
+            )
             loss = -self._per_member(gains).sum(1) / count.to(gains)
             optimizer.zero_grad()
             loss.sum().backward()

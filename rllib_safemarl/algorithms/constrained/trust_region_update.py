@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rllib_safemarl.algorithms.collectives import sum_arrays, sum_tensor
-from rllib_safemarl.algorithms.constrained.policy_update import PolicyData, StepResult, measure
+from rllib_safemarl.algorithms.constrained.policy_data import PolicyData
+from rllib_safemarl.algorithms.constrained.policy_update import StepResult, measure
 from rllib_safemarl.algorithms.trainable_policy import TrainablePolicy
 from rllib_safemarl.envs.team import Group
 from rllib_safemarl.functional.conjugate_gradients import (
@@ -128,11 +129,11 @@ class _Search:
         count: float,
     ) -> None:
         self._policy, self._settings, self._problem = policy, settings, problem
-        self._views, self._actions = data.views.flatten(0, 1), data.actions.flatten(0, 1)
+        self._data, self._actions = data, data.actions.flatten(0, 1)
         self._log_prob, self._weight = data.log_prob.flatten(), data.mask.flatten() / count
         self._signals = torch.cat([problem.reward[None], problem.costs]).flatten(1)
         with torch.no_grad():
-            self._old = policy.inputs(self._views)
+            self._old = data.new_inputs(policy)
 
     def _surrogates(self, inputs: Tensor) -> Tensor:
         """Reward and costs ``[1 + m]`` of this learner's rows."""
@@ -150,7 +151,7 @@ class _Search:
     def direction(self) -> tuple[Tensor, TrustRegionStep]:
         """The whole step ``[D]`` that the quadratic problem asks for."""
         parameters, settings = self._policy.parameters, self._settings
-        inputs = self._policy.inputs(self._views)
+        inputs = self._data.new_inputs(self._policy)
         values = self._surrogates(inputs)
         gradients = torch.stack([flat_gradient(value, parameters, keep=True) for value in values])
         sum_tensor(gradients)
@@ -181,7 +182,7 @@ class _Search:
         length = 1.0
         for _ in range(settings.line_search_steps):
             torch.nn.utils.vector_to_parameters(start + length * direction, parameters)
-            inputs = self._policy.inputs(self._views)
+            inputs = self._data.new_inputs(self._policy)
             after, kl = sum_arrays(self._surrogates(inputs).double().cpu().numpy(), float(self._kl(inputs)))
             change = after - before
             if accepts(float(kl), change[0], change[1:], self._problem.excess, settings.radius):

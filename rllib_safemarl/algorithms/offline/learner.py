@@ -14,6 +14,7 @@ from ray.rllib.utils.metrics import ALL_MODULES, NUM_ENV_STEPS_TRAINED_LIFETIME
 from torch import Tensor
 
 from rllib_safemarl.algorithms.offline.dataset_team import check_same_team, needed_columns
+from rllib_safemarl.algorithms.refusals import NO_SEQUENCES
 from rllib_safemarl.algorithms.team_learner import TeamLearner
 from rllib_safemarl.algorithms.trainable_policy import TrainablePolicy
 from rllib_safemarl.envs.team import Group
@@ -45,6 +46,9 @@ class OfflineLearner(TeamLearner):
         if self._is_built:
             return
         super().build()
+        for policy in self._policies.values():
+            if policy.recurrent:
+                raise SafeMARLError(f"policy {policy.group.policy!r} is recurrent: {NO_SEQUENCES}.")
         self._stream: WindowStream | None = None
         self._inverse = {
             group.policy: ActionTransform(
