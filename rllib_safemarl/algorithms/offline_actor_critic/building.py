@@ -46,7 +46,7 @@ def make_agent(learner: Any, group: Group) -> ActorCritic:
 
 def _make_critics(learner: Any, group: Group, layout: ActionLayout) -> Critics:
     config, views = learner.config, learner.viewers[1]
-    hiddens = config.critic_hiddens or config.model_config.get("fcnet_hiddens", [256, 256])
+    hiddens = config.critic_layers
     others = 0
     if config.critic_actions == "seen":
         others = views.slots * max(action_layout(each.action_space).encoded for each in learner.groups)
