@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rllib_safemarl.algorithms.collectives import broadcast
 from rllib_safemarl.algorithms.offline_actor_critic.actor_critic import ActorCritic
@@ -15,11 +17,13 @@ from rllib_safemarl.data.normaliser import ColumnStatistics, NormaliserStatistic
 from rllib_safemarl.envs.team import Group, Team
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.actions import ActionTransform
-from rllib_safemarl.functional.offline_limits import discounted_length
+from rllib_safemarl.functional.offline_limits import even_unit_value, measured_unit_values
 from rllib_safemarl.nn.behaviour_model import BehaviourModel
 from rllib_safemarl.offline.source import Source
 from rllib_safemarl.policies.layouts import ActionLayout, action_layout
 from rllib_safemarl.rollout.network_module import NetworkRLModule
+
+logger = logging.getLogger(__name__)
 
 
 def make_agent(learner: Any, group: Group) -> ActorCritic:
@@ -46,7 +50,7 @@ def make_agent(learner: Any, group: Group) -> ActorCritic:
 
 def _make_critics(learner: Any, group: Group, layout: ActionLayout) -> Critics:
     config, views = learner.config, learner.viewers[1]
-    hiddens = config.critic_hiddens or config.model_config.get("fcnet_hiddens", [256, 256])
+    hiddens = config.critic_layers
     others = 0
     if config.critic_actions == "seen":
         others = views.slots * max(action_layout(each.action_space).encoded for each in learner.groups)
@@ -81,11 +85,10 @@ def set_facts(
     if len(learner.held):
         scales = np.concatenate([scales, value_scale(statistics["costs"], config.gamma)[learner.held]])
     least = min(float(statistics["rewards"].low[0]), 0.0)
-    steps = discounted_length(learner.episode_steps, config.gamma, config.bootstrap_timeouts)
     bounds = (np.zeros(0), np.zeros(0))
     if not agent.layout.choices:
         bounds = _real_range(learner, group, statistics[f"actions/{recorded[group.kind]}"])
-    agent.set_facts(*bounds, scales, least * steps / float(scales[0]))
+    agent.set_facts(*bounds, scales, least / (1.0 - config.gamma) / float(scales[0]))
 
 
 def _real_range(learner: Any, group: Group, data: ColumnStatistics) -> tuple[np.ndarray, np.ndarray]:
@@ -99,18 +102,28 @@ def _real_range(learner: Any, group: Group, data: ColumnStatistics) -> tuple[np.
     return transform.inverse(low), transform.inverse(high)
 
 
-def steps_per_episode(source: Source, team: Team) -> float:
-    """T: the time limit or, without one, the mean length of the episodes.
+def unit_values(source: Source, team: Team, config: Any) -> NDArray[np.float64]:
+    """``[C]`` what critics say on average of an episode that costs 1, see ``functional/offline_limits.py``.
+
+    Args:
+        source: the dataset.
+        team: the team that learns.
+        config: of the algorithm.
 
     Raises:
-        SafeMARLError: there is no limit, and the dataset is streamed.
+        SafeMARLError: costs are to be taken for evenly spread, and nothing tells how long episodes are.
     """
-    limit = source.schema.time_limit or team.time_limit
-    if limit is not None:
-        return float(limit)
-    if source.dataset is None:
+    dataset, limit = source.dataset, source.schema.time_limit or team.time_limit
+    if limit is None and dataset is None:
         raise SafeMARLError(
             "the dataset has no time limit, by which a cost per episode becomes one per step: give it one by "
             "safemarl data convert, or raise in_memory_bytes."
         )
-    return float(source.dataset.lengths.mean())
+    steps = float(limit or dataset.lengths.mean()) if dataset is not None else float(limit or 1)
+    even = even_unit_value(steps, config.gamma, config.bootstrap_timeouts)
+    if config.cost_spread == "even":
+        return np.full(len(team.cost_names), even)
+    if dataset is None:
+        logger.warning("The dataset is streamed, so that costs are taken for evenly spread over episodes.")
+        return np.full(len(team.cost_names), even)
+    return measured_unit_values(dataset["costs"], dataset.offsets, config.gamma, even)

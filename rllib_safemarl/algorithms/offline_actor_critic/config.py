@@ -79,11 +79,20 @@ class OfflineActorCriticConfig(OfflineConfig):
                 module.model_config = {NETWORK: self._network(module.action_space)}
         return spec
 
+    @property
+    def actor_layers(self) -> list[int]:
+        """Widths of the actors' hidden layers."""
+        return list(self.model_config.get("fcnet_hiddens", [256, 256]))
+
+    @property
+    def critic_layers(self) -> list[int]:
+        """Widths of the critics' hidden layers."""
+        return list(self.critic_hiddens or self.actor_layers)
+
     def _network(self, actions: spaces.Space) -> dict[str, Any]:
-        model = self.model_config
         return {
-            "hiddens": list(model.get("fcnet_hiddens", [256, 256])),
-            "activation": model.get("fcnet_activation", "relu"),
+            "hiddens": self.actor_layers,
+            "activation": self.model_config.get("fcnet_activation", "relu"),
             "deterministic": self.actor == "deterministic",
             "bounded": self.has_unit_actions(actions),
         }

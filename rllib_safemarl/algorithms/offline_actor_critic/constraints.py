@@ -24,7 +24,6 @@ from rllib_safemarl.functional.cost_projection import (
     projection_weights,
 )
 from rllib_safemarl.functional.multipliers import PIDGains, PIDState, pid_control
-from rllib_safemarl.functional.offline_limits import discounted_limit, episode_cost
 
 LARGEST_MULTIPLIER = 1e3
 """Of a projection that no weights of the samples could make keep to its limit."""
@@ -88,12 +87,8 @@ class Constraint:
 
     def critic_limits(self, agent: ActorCritic) -> Tensor:
         """Limits ``[C]`` as the cost critics' networks see them, in units of their scales."""
-        values = discounted_limit(self.limits, *self._horizon)
+        values = self.limits * self.learner.unit_values
         return torch.as_tensor(values, dtype=torch.float32, device=agent.scales.device) / agent.scales[1:]
-
-    @property
-    def _horizon(self) -> tuple[float, float, bool]:
-        return self.learner.episode_steps, self.config.gamma, self.config.bootstrap_timeouts
 
 
 class PIDLagrangian(Constraint):
@@ -126,7 +121,7 @@ class PIDLagrangian(Constraint):
         if not counts.any():
             return
         values = sums / np.maximum(counts, 1.0)[:, None]
-        cost = episode_cost(values, *self._horizon)
+        cost = values / self.learner.unit_values
         config = self.config
         gains = PIDGains(
             config.proportional_gain,
@@ -185,8 +180,8 @@ class CostProjection(Constraint):
         multipliers = projection_multipliers(
             advantages, all_costs, limits[:, None] - mean_cost, temperature, LARGEST_MULTIPLIER
         )
-        estimate = episode_cost(mean_cost, *self._horizon)
-        self.note(agent.group.policy, multipliers.mean(1), estimate.mean(1))
+        estimate = mean_cost.mean(1).double().cpu().numpy() / self.learner.unit_values
+        self.note(agent.group.policy, multipliers.mean(1), estimate)
         logits = projection_logits(advantages, all_costs, multipliers)
         weights = projection_weights(logits, temperature, self.config.weight_clip)
         return own_part(weights).T.flatten()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rllib_safemarl.algorithms.offline_actor_critic.actor_critic import Noise
 from rllib_safemarl.algorithms.offline_actor_critic.batches import Transitions
-from rllib_safemarl.algorithms.offline_actor_critic.building import make_agent, set_facts, steps_per_episode
+from rllib_safemarl.algorithms.offline_actor_critic.building import make_agent, set_facts, unit_values
 from rllib_safemarl.algorithms.offline_actor_critic.constraints import (
     Constraint,
     CostProjection,
@@ -45,7 +45,7 @@ class OfflineActorCriticLearner(TransitionLearner):
     Attributes:
         agents: policy → what is learnt for it.
         held: ``[C]`` indices of the costs that are kept to.
-        episode_steps: T, by which limits per episode become limits per step.
+        unit_values: ``[C]`` what critics say on average of an episode that costs 1.
     """
 
     # Building.
@@ -81,7 +81,8 @@ class OfflineActorCriticLearner(TransitionLearner):
 
     def prepare(self, source: Source) -> None:
         """Find out the scale of what is seen, done, earned and paid."""
-        self.episode_steps = steps_per_episode(source, self.team)
+        if len(self.held):
+            self.unit_values = unit_values(source, self.team, self.config)[self.held]
         if self._batches == 0:
             for agent in self.agents.values():
                 set_facts(self, agent, source.statistics, self._recorded)

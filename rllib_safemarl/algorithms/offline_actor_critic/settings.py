@@ -21,6 +21,7 @@ _AS_ONLINE = (
 SAFETY = (
     "cost_limit",
     "constraint",
+    "cost_spread",
     "limit_margin",
     "multiplier_lr",
     "multiplier_init",
@@ -114,6 +115,13 @@ OFFLINE_ACTOR_CRITIC_SETTINGS: dict[str, Setting] = {
         "none, multipliers of a PID controller (pid), projection by weighted regression (cup), or rewards "
         "only where the cost critic allows (cpq)",
         **one_of("none", "pid", "cup", "cpq"),
+    ),
+    "cost_spread": Setting(
+        "data",
+        "-",
+        "by which limits per episode become limits of critics' values: as costs fall in the data's "
+        "episodes, or spread evenly over them, as published",
+        **one_of("data", "even"),
     ),
     "advantage_temperature": Setting(
         0.3, "deviations of the advantage", "η of the weights exp(A / η) of cup", **at_least(0.0, above=True)

@@ -33,9 +33,9 @@ def configured(config, game, path, **settings):
 
 def test_independent_q_ends_at_its_own_fixed_point(game):
     game, path = game
-    config = configured(IndependentQConfig(), game, path, lr=[[0, 0.05], [700 * game.rows, 0.001]])
+    config = configured(IndependentQConfig(), game, path, lr=[[0, 0.1], [400 * game.rows, 0.001]])
     learns = lab(config.rl_module(model_config={"fcnet_hiddens": []}))
-    for _ in range(10):
+    for _ in range(5):
         learns.train()
     exact = game.independent_q()
     for i, policy in enumerate(("a", "b")):
@@ -50,16 +50,16 @@ def test_independent_q_ends_at_its_own_fixed_point(game):
 def test_maddpg_ends_at_the_values_of_its_final_joint_policy(game):
     game, path = game
     # Policies come to rest while critics still learn.
-    rest = 1000 * game.rows
+    rest = 300 * game.rows
     config = configured(
         MADDPGConfig(),
         game,
         path,
         lr=[[0, 0.02], [rest, 0.02], [rest + 1, 0.0]],
-        critic_lr=[[0, 0.01], [rest, 0.01], [2 * rest, 0.0003]],
+        critic_lr=[[0, 0.02], [rest, 0.02], [3 * rest, 0.0003]],
     )
     learns = lab(config.rl_module(model_config={"fcnet_hiddens": [32]}))
-    for _ in range(20):
+    for _ in range(10):
         learns.train()
     agents = [learns.learner.agents[policy] for policy in ("a", "b")]
     policies = np.stack(
