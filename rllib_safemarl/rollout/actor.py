@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,11 +13,13 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModule
 from ray.rllib.core.rl_module.rl_module import RLModule
 from ray.rllib.core.rl_module.torch import TorchRLModule
+from ray.util.debug import log_once
 
 from rllib_safemarl.envs.spaces import unflatten_rows
 from rllib_safemarl.envs.team import Group
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.nn.mlp import PolicyMLP
+from rllib_safemarl.nn.stacked_modules import StackedModules, stack_modules, structure
 from rllib_safemarl.policies.actor import Actor, Choice, StackActor, stack_by_shape
 from rllib_safemarl.policies.kinds import MLPPolicy, Policy
 from rllib_safemarl.policies.planning import PlanningPolicy
@@ -24,6 +27,11 @@ from rllib_safemarl.policies.planning_actor import PlanningActor
 from rllib_safemarl.rollout.distributions import distribution_of
 from rllib_safemarl.rollout.planning_module import planning_policy
 from rllib_safemarl.rollout.rl_module import policy_mlp
+
+logger = logging.getLogger(__name__)
+
+STACKED_FROM = 5
+"""Fewer modules than these are quicker one by one."""
 
 
 class ModuleActor(Actor):
@@ -35,10 +43,11 @@ class ModuleActor(Actor):
 
     def __init__(self, group: Group, module: RLModule, normalize_actions: bool, clip_actions: bool) -> None:
         super().__init__([group], normalize_actions, clip_actions)
-        self._name = f"the RLModule {type(module).__name__} of policy {group.policy!r}"
+        self._module = module
+        self.name = f"the RLModule {type(module).__name__} of policy {group.policy!r}"
         if module.is_stateful():
             raise SafeMARLError(
-                f"{self._name} is recurrent (its get_initial_state() returns something); recurrent modules "
+                f"{self.name} is recurrent (its get_initial_state() returns something); recurrent modules "
                 "cannot be trained yet: stack observations in the environment."
             )
         self.distribution = distribution_of(module)
@@ -61,14 +70,27 @@ class ModuleActor(Actor):
         except Exception as error:
             said = next(iter(str(error).splitlines()), "")
             raise SafeMARLError(
-                f"{self._name} cannot act on its observation space {group.observation_space} "
+                f"{self.name} cannot act on its observation space {group.observation_space} "
                 f"({type(error).__name__}: {said}); build it from self.observation_space."
             ) from error
         if tuple(actions.shape[2:]) != (space.shape or ()):
             raise SafeMARLError(
-                f"{self._name} gives actions of shape {tuple(actions.shape[2:])} where its action space is "
+                f"{self.name} gives actions of shape {tuple(actions.shape[2:])} where its action space is "
                 f"{space}; size its output by self.action_space."
             )
+
+    def likeness(self) -> Hashable:
+        """Equal for actors that may act together."""
+        (group,) = self.groups
+        if not isinstance(self._module, torch.nn.Module):
+            return id(self)
+        return structure(self._module), group.kind, len(group.rows), type(self.distribution)
+
+    def forward_pass(self, explore: bool) -> torch.nn.Module:
+        """From views ``[B, V]`` to distribution inputs ``[B, P]``."""
+        assert isinstance(self._module, torch.nn.Module)
+        run = self._explore if explore else self._infer
+        return _Forward(self._module, self.groups[0].observation_space, run)
 
     def choose(self, views: torch.Tensor, explore: bool, generator: torch.Generator) -> Choice:
         """Call the module's forward method for exploration or inference."""
@@ -83,7 +105,7 @@ class ModuleActor(Actor):
             actions = draw.sample(inputs, generator) if explore else draw.mode(inputs)
         if (Columns.ACTIONS not in out and inputs is None) or (inputs is None and log_prob is None):
             raise SafeMARLError(
-                f"{self._name} returned {sorted(out)}; it must return 'action_dist_inputs', or 'actions' "
+                f"{self.name} returned {sorted(out)}; it must return 'action_dist_inputs', or 'actions' "
                 "and 'action_logp'."
             )
         return Choice(
@@ -93,18 +115,89 @@ class ModuleActor(Actor):
         )
 
 
+class StackedModuleActor(Actor):
+    """Policies whose RLModules are alike, by one call for all of them.
+
+    Args:
+        actors: of the single policies.
+        stacks: their forward passes, to explore and not to.
+    """
+
+    def __init__(
+        self, actors: Sequence[ModuleActor], stacks: Mapping[bool, StackedModules], **transform: bool
+    ) -> None:
+        super().__init__([group for actor in actors for group in actor.groups], **transform)
+        self.distribution = actors[0].distribution
+        self._stacks = stacks
+
+    def refresh(self) -> None:
+        """Take over the modules' present weights."""
+        for stack in self._stacks.values():
+            stack.load()
+
+    def choose(self, views: torch.Tensor, explore: bool, generator: torch.Generator) -> Choice:
+        """One pass through the stack."""
+        inputs, draw = self._stacks[explore](views), self.distribution
+        # A user's distribution may count on rows.
+        rows = inputs.flatten(0, 1)
+        actions = draw.sample(rows, generator) if explore else draw.mode(rows)
+        return Choice(actions.unflatten(0, inputs.shape[:2]), inputs)
+
+
+class _Forward(torch.nn.Module):
+    """One forward pass of an RLModule as a module's own."""
+
+    def __init__(self, module: torch.nn.Module, space: Any, forward: Any) -> None:
+        super().__init__()
+        self.module, self._space, self._run = module, space, forward
+
+    def forward(self, views: torch.Tensor) -> torch.Tensor:
+        out = self._run({Columns.OBS: unflatten_rows(self._space, views)})
+        if Columns.ACTIONS in out:
+            raise ValueError("it chooses actions itself")
+        return out[Columns.ACTION_DIST_INPUTS]
+
+
+def stack_module_actors(actors: Sequence[ModuleActor], **transform: bool) -> list[Actor]:
+    """The same policies, those whose modules are alike and many enough together."""
+    alike: dict[Hashable, list[ModuleActor]] = {}
+    for actor in actors:
+        alike.setdefault(actor.likeness(), []).append(actor)
+    made: list[Actor] = []
+    for members in alike.values():
+        stacks = _stacks(members) if len(members) >= STACKED_FROM else None
+        made += members if stacks is None else [StackedModuleActor(members, stacks, **transform)]
+    return made
+
+
+def _stacks(actors: Sequence[ModuleActor]) -> dict[bool, StackedModules] | None:
+    """Forward passes by whether they explore; ``None`` where they cannot be stacked."""
+    stacks, size = {}, flatdim(actors[0].groups[0].observation_space)
+    for explore in (True, False):
+        stack = stack_modules([actor.forward_pass(explore) for actor in actors], size)
+        if isinstance(stack, str):
+            if log_once(f"not_sampled_together_{actors[0].name}"):
+                logger.warning("%s and those like it act one by one: %s.", actors[0].name, stack)
+            return None
+        stacks[explore] = stack
+    return stacks
+
+
 def make_actors(
     groups: Sequence[Group], module: MultiRLModule, normalize_actions: bool, clip_actions: bool
 ) -> list[Actor]:
     """Actors for all groups: MLPs of equal shape together, any other module by itself."""
     plain = policy_mlps(groups, module)
     actors: list[Actor] = []
+    single: list[ModuleActor] = []
+    transform = {"normalize_actions": normalize_actions, "clip_actions": clip_actions}
     for group in groups:
         planning = planning_policy(module[group.policy])
         if planning is not None:
-            actors.append(PlanningActor(group, planning, normalize_actions, clip_actions))
+            actors.append(PlanningActor(group, planning, **transform))
         elif group.policy not in plain:
-            actors.append(ModuleActor(group, module[group.policy], normalize_actions, clip_actions))
+            single.append(ModuleActor(group, module[group.policy], **transform))
+    actors += stack_module_actors(single, **transform)
     for members in stack_by_shape([g for g in groups if g.policy in plain], plain):
         modules = [module[group.policy] for group in members]
         actors.append(
@@ -112,8 +205,7 @@ def make_actors(
                 members,
                 partial(_networks, modules),
                 distribution_of(modules[0]),
-                normalize_actions,
-                clip_actions,
+                **transform,
             )
         )
     return actors
