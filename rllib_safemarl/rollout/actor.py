@@ -1,4 +1,4 @@
-"""Actors for RLModules: plain MLPs together, any other module by its own forward methods."""
+"""Actors for RLModules: plain MLPs together, others by their own forward methods, alike ones stacked."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rllib_safemarl.rollout.distributions import distribution_of
 from rllib_safemarl.rollout.module_actor import ModuleActor
 from rllib_safemarl.rollout.recurrent_actor import RecurrentActor
 from rllib_safemarl.rollout.rl_module import policy_mlp
+from rllib_safemarl.rollout.stacked_module_actor import stack_module_actors
 
 
 def make_actors(
@@ -25,14 +26,17 @@ def make_actors(
     """Actors for all groups: MLPs of equal shape together, any other module by itself."""
     plain = policy_mlps(groups, module)
     actors: list[Actor] = []
+    single: list[ModuleActor] = []
+    transform = {"normalize_actions": normalize_actions, "clip_actions": clip_actions}
     for group in groups:
         deciding = deciding_policy(module[group.policy])
         if deciding is not None:
-            actors.append(deciding_actor(group, deciding, normalize_actions, clip_actions))
+            actors.append(deciding_actor(group, deciding, **transform))
+        elif module[group.policy].is_stateful():
+            actors.append(RecurrentActor(group, module[group.policy], **transform))
         elif group.policy not in plain:
-            recurrent = module[group.policy].is_stateful()
-            make = RecurrentActor if recurrent else ModuleActor
-            actors.append(make(group, module[group.policy], normalize_actions, clip_actions))
+            single.append(ModuleActor(group, module[group.policy], **transform))
+    actors += stack_module_actors(single, **transform)
     for members in stack_by_shape([g for g in groups if g.policy in plain], plain):
         modules = [module[group.policy] for group in members]
         actors.append(
@@ -40,8 +44,7 @@ def make_actors(
                 members,
                 partial(_networks, modules),
                 distribution_of(modules[0]),
-                normalize_actions,
-                clip_actions,
+                **transform,
             )
         )
     return actors

@@ -27,7 +27,8 @@ class ModuleActor(Actor):
 
     def __init__(self, group: Group, module: RLModule, normalize_actions: bool, clip_actions: bool) -> None:
         super().__init__([group], normalize_actions, clip_actions)
-        self._name = f"the RLModule {type(module).__name__} of policy {group.policy!r}"
+        self.module = module
+        self.name = f"the RLModule {type(module).__name__} of policy {group.policy!r}"
         self.distribution = distribution_of(module)
         if isinstance(module, TorchRLModule):
             module.eval()
@@ -48,12 +49,12 @@ class ModuleActor(Actor):
         except Exception as error:
             said = next(iter(str(error).splitlines()), "")
             raise SafeMARLError(
-                f"{self._name} cannot act on its observation space {group.observation_space} "
+                f"{self.name} cannot act on its observation space {group.observation_space} "
                 f"({type(error).__name__}: {said}); build it from self.observation_space."
             ) from error
         if tuple(actions.shape[2:]) != (space.shape or ()):
             raise SafeMARLError(
-                f"{self._name} gives actions of shape {tuple(actions.shape[2:])} where its action space is "
+                f"{self.name} gives actions of shape {tuple(actions.shape[2:])} where its action space is "
                 f"{space}; size its output by self.action_space."
             )
 
@@ -74,7 +75,7 @@ class ModuleActor(Actor):
             actions = draw.sample(inputs, generator) if explore else draw.mode(inputs)
         if (Columns.ACTIONS not in out and inputs is None) or (inputs is None and log_prob is None):
             raise SafeMARLError(
-                f"{self._name} returned {sorted(out)}; it must return 'action_dist_inputs', or 'actions' "
+                f"{self.name} returned {sorted(out)}; it must return 'action_dist_inputs', or 'actions' "
                 "and 'action_logp'."
             )
         return Choice(

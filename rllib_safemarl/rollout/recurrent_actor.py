@@ -120,7 +120,7 @@ class RecurrentActor(ModuleActor):
         out = super().forward({Columns.OBS: observed, Columns.STATE_IN: self._state}, explore)
         if Columns.STATE_OUT not in out:
             raise SafeMARLError(
-                f"{self._name} has an initial state and returned {sorted(out)}; a recurrent module must "
+                f"{self.name} has an initial state and returned {sorted(out)}; a recurrent module must "
                 "also return 'state_out'."
             )
         now = {}
@@ -129,7 +129,7 @@ class RecurrentActor(ModuleActor):
                 continue
             if tuple(out[name].shape[:2]) != (rows, 1):
                 raise SafeMARLError(
-                    f"{self._name} returned {name!r} of shape {tuple(out[name].shape)} for {rows} rows of "
+                    f"{self.name} returned {name!r} of shape {tuple(out[name].shape)} for {rows} rows of "
                     "one step; a recurrent module must keep the axis of time, as in [B, T, ...]."
                 )
             now[name] = out[name][:, 0]
@@ -141,7 +141,7 @@ class RecurrentActor(ModuleActor):
         leaf = torch.as_tensor(leaf)
         if leaf.shape[1:] != start.shape:
             raise SafeMARLError(
-                f"{self._name} returned a state of shape {tuple(leaf.shape[1:])} per row where its initial "
+                f"{self.name} returned a state of shape {tuple(leaf.shape[1:])} per row where its initial "
                 f"state has {tuple(start.shape)}."
             )
         # Restarted copies are written into it.

@@ -6,6 +6,7 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from rllib_safemarl.algorithms.constrained import order as order_module
@@ -146,6 +147,32 @@ def test_modules_of_users_are_stacked_or_updated_one_by_one(module_class, one_by
         assert line.startswith("Modules Peeking are updated one by one: ") and "\n" not in line
 
 
+@pytest.mark.parametrize("module_class", [OwnModule, Peeking])
+def test_modules_of_users_act_together_or_one_by_one(module_class, caplog):
+    spec = RLModuleSpec(module_class=module_class)
+    config = _ring().rl_module(model_config={}, rl_module_spec=spec)
+    with caplog.at_level(logging.WARNING, "rllib_safemarl.rollout.stacked_module_actor"):
+        algo = config.build_algo()
+    algo.train()
+    runner = algo.env_runner
+    together = module_class is OwnModule
+    assert len(runner._actors) == (1 if together else 6)
+    size = runner._actors[0].groups[0].observation_space.shape[0]
+    views = np.random.default_rng(0).normal(size=(5, 6, size)).astype(np.float32)
+    with torch.no_grad():
+        acted = [actor.act({"robot": views}, False, torch.Generator()) for actor in runner._actors]
+        actions = np.concatenate([act.actions for act in acted])
+        for i in range(6):
+            # Weights are those after training.
+            batch = {"obs": torch.from_numpy(views[:, i])}
+            learnt = algo.learner_group._learner.module[f"robot_{i}"].forward_inference(batch)
+            mean = learnt["action_dist_inputs"].chunk(2, -1)[0].numpy()
+            np.testing.assert_allclose(actions[i, :, 0], mean, rtol=1e-4, atol=1e-6)
+    algo.stop()
+    said = [message for message in caplog.messages if "act one by one" in message]
+    assert len(said) == (0 if together else 1) and "\n" not in "".join(said)
+
+
 def test_a_restored_run_goes_on_exactly_with_tightening_too(tmp_path):
     algo = _ring(coloured=True).safety(tightening=1.0).build_algo()
     algo.train()
@@ -199,13 +226,13 @@ def test_orders_that_gain_nothing_are_warned_of(monkeypatch, caplog):
     groups = [Group(f"p{i}", "k", np.array([i]), np.array([i]), None, None) for i in range(4)]  # type: ignore[arg-type]
     chain = np.abs(np.subtract.outer(range(4), range(4))) == 1
     with caplog.at_level(logging.WARNING, "rllib_safemarl.algorithms.constrained.order"):
-        UpdateOrder(groups, True, chain)
-        UpdateOrder(groups, False, None)
+        UpdateOrder(groups, True, True, chain)
+        UpdateOrder(groups, True, False, None)
         assert caplog.messages == []
-        UpdateOrder(groups, True, ~np.eye(4, dtype=bool))
+        UpdateOrder(groups, True, True, ~np.eye(4, dtype=bool))
         assert caplog.messages.pop().startswith("coloured=True updates 4 agents in 4 rounds, hardly fewer")
         caplog.clear()
-        UpdateOrder(groups, True, None)
+        UpdateOrder(groups, True, True, None)
     assert caplog.messages[0].startswith(
         "coloured=True on a graph that moves: agents are updated together only"
     )

@@ -60,7 +60,7 @@ class ConstrainedLearner(PolicyLearner):
         self._updates = 0
         self._held = config.held_costs(team)
         self._reach = static_reach(team, config.critic_radius)
-        self._order = UpdateOrder(self.groups, config.coloured, self._reach)
+        self._order = UpdateOrder(self.groups, config.sequential, config.coloured, self._reach)
         self._stacks_of_rounds = {}
         self._tightening = Tightening(
             config.tightening, config.nu, config.gamma, (len(team.agents), len(self._held))

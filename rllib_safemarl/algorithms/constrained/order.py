@@ -23,6 +23,7 @@ class UpdateOrder:
 
     Args:
         groups: all of them.
+        sequential: whether there are rounds at all; otherwise all groups move together.
         coloured: rounds are classes of agents that are out of each other's range; otherwise single groups.
         reach: ``[A, A]`` who is in whose range, or ``None`` where that changes.
 
@@ -30,9 +31,12 @@ class UpdateOrder:
         fixed: whether the rounds are those of every iteration.
     """
 
-    def __init__(self, groups: Sequence[Group], coloured: bool, reach: NDArray[np.bool_] | None) -> None:
+    def __init__(
+        self, groups: Sequence[Group], sequential: bool, coloured: bool, reach: NDArray[np.bool_] | None
+    ) -> None:
         self._agents = np.array([group.agents[0] for group in groups])
-        self._rounds: tuple[NDArray[np.intp], ...] = tuple(np.arange(len(groups))[:, None])
+        everyone = np.arange(len(groups))
+        self._rounds: tuple[NDArray[np.intp], ...] = tuple(everyone[:, None]) if sequential else (everyone,)
         self.fixed = not coloured or reach is not None
         if coloured and reach is not None:
             self._rounds = self._coloured(reach)

@@ -71,6 +71,8 @@ class PolicyLearner(LearnerState):
         rounds = self._order.rounds(generator, batch, self._critic_views)
         for numbers in rounds:
             trained = [int(g) for g in numbers if self.should_module_be_updated(self.groups[g].policy)]
+            if not trained:
+                continue
             jobs = self._jobs(batch, trained, estimates, views, factor, ledger)
             for job, result in zip(jobs, self._step_together(batch, jobs), strict=True):
                 self._finish(job, result, factor, ledger)

@@ -29,8 +29,8 @@ class Members:
     """What M members of a stack bring to their update.
 
     Attributes:
-        data: each one's rows, ``[T * N, 1, ...]``.
-        advantages: ``[T * N, 1]`` M · A_λ of each.
+        data: each one's rows, ``[T * N, G, ...]``.
+        advantages: ``[T * N, G]`` M · A_λ of each.
         keys: seeds each one's shuffling.
         settings: of each one's step; only ``target_kl`` may differ, and members that are not to be trained
             have 0.
@@ -58,7 +58,6 @@ def stacked_update(
         copy_ids: ``[N]`` the copies' numbers.
         clip_gradients: called on the stacked parameters before each step, clips each member by itself.
     """
-    stack.train()
     stack.load()
     step = _StackedStep(stack, members)
     losses = np.zeros(len(stack))
@@ -80,12 +79,12 @@ class _StackedStep:
         self._data = _side_by_side(members.data)
         self._advantage = torch.cat(list(members.advantages))
         self._weights = None if bool(self._data.mask.all()) else self._data.mask
-        self._acting = self._per_member(self._data.mask).cpu().numpy()
+        self._acting = self._per_member(self._data.mask.sum(1)).cpu().numpy()
         self._radius = np.array([settings.target_kl for settings in members.settings])
         self._costs: Tensor | None = None
         if members.bounds:
             costs = torch.cat([bound.costs for bound in members.bounds], 1)
-            self._costs = (costs * self._data.mask).squeeze(-1)
+            self._costs = (costs * self._data.mask).flatten(1)
             self._slack = np.stack([bound.slack for bound in members.bounds], 1)
         self.moving = self._radius > 0.0
         self.active = torch.from_numpy(self.moving).to(self._data.mask.device)
@@ -132,7 +131,7 @@ class _StackedStep:
         self.active = torch.from_numpy(self.moving).to(self.active.device)
 
     def _means(self, *rows: Tensor) -> NDArray[np.float64]:
-        """Means ``[k, M]`` of k columns ``[M * T * N]`` over all learners' acting rows."""
+        """Means ``[k, M]`` of k columns ``[M * T * N * G]`` over all learners' acting rows."""
         sums = torch.stack([self._per_member(column).sum(1) for column in (*rows, self._data.mask)])
         (total,) = sum_arrays(sums.double().cpu().numpy())
         return total[:-1] / np.maximum(total[-1], 1.0)
@@ -142,11 +141,12 @@ class _StackedStep:
         """What the update did to each member."""
         log_ratio, kl, entropy, outside = moved_rows(self._stack, self._data, self._settings.clip)
         means = self._means(kl, entropy, outside)
-        rows = zip(self._per_member(log_ratio), self._per_member(kl), strict=True)
+        lead = len(self._stack), -1, self._data.mask.shape[1]
+        rows = zip(log_ratio.view(lead), kl.view(lead), strict=True)
         return [
             StepResult(
-                log_ratio=ratios[:, None],
-                kl_rows=kls[:, None],
+                log_ratio=ratios,
+                kl_rows=kls,
                 kl=float(means[0, m]),
                 entropy=float(means[1, m]),
                 clip_fraction=float(means[2, m]),
@@ -158,7 +158,7 @@ class _StackedStep:
 
 
 def _side_by_side(parts: Sequence[PolicyData]) -> PolicyData:
-    """The rows ``[M * T * N, 1, ...]`` of all members, one after another."""
+    """The rows ``[M * T * N, G, ...]`` of all members, one after another."""
 
     def join(name: str) -> Tensor:
         return torch.cat([getattr(part, name) for part in parts])
