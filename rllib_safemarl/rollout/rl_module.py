@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from gymnasium import spaces
 from ray.rllib.algorithms.ppo.torch.default_ppo_torch_rl_module import DefaultPPOTorchRLModule
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.models.base import ACTOR, ENCODER_OUT
 from ray.rllib.core.models.configs import RecurrentEncoderConfig
 from ray.rllib.core.models.torch.heads import TorchFreeLogStdMLPHead
 from ray.rllib.core.rl_module.rl_module import RLModule
@@ -46,6 +48,14 @@ class ActorRLModule(DefaultPPOTorchRLModule):
         with torch.no_grad():
             output.weight.mul_(OUTPUT_GAIN)
             output.bias.zero_()
+
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """RLlib's, but for its head of free deviations, which takes rows and knows no axis of time."""
+        encoded = self.encoder(batch)
+        features = encoded[ENCODER_OUT][ACTOR]
+        inputs = self.pi(features.flatten(0, -2)).unflatten(0, features.shape[:-1])
+        state = {Columns.STATE_OUT: encoded[Columns.STATE_OUT]} if Columns.STATE_OUT in encoded else {}
+        return {Columns.ACTION_DIST_INPUTS: inputs, **state}
 
     def get_non_inference_attributes(self) -> list[str]:
         """None: everything here acts."""

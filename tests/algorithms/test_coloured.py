@@ -147,7 +147,11 @@ def test_modules_of_users_are_stacked_or_updated_one_by_one(module_class, one_by
         assert line.startswith("Modules Peeking are updated one by one: ") and "\n" not in line
 
 
-@pytest.mark.parametrize("module_class", [OwnModule, Peeking])
+class Glancing(Peeking):
+    """Of a name of its own: what is said of a name is said once."""
+
+
+@pytest.mark.parametrize("module_class", [OwnModule, Glancing])
 def test_modules_of_users_act_together_or_one_by_one(module_class, caplog):
     spec = RLModuleSpec(module_class=module_class)
     config = _ring().rl_module(model_config={}, rl_module_spec=spec)
