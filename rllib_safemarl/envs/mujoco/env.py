@@ -35,6 +35,7 @@ class MujocoVectorEnv(VectorEnv):
         robot: the body.
         hazard: the danger.
         parts: joints of every agent.
+        step_seconds: duration of a step, seconds.
     """
 
     def __init__(self, num_copies: int = 1, **settings: Any) -> None:
@@ -47,6 +48,7 @@ class MujocoVectorEnv(VectorEnv):
         if published is not None:
             self.hazard = published.hazard
         self.model = compile_model(self.robot, self.hazard)
+        self.step_seconds = float(self.model.opt.timestep) * self.robot.frame_skip
         self.parts = published.parts if published else self.robot.parts(config.task, label)
         self.possible_agents = tuple(f"agent_{i}" for i in range(len(self.parts)))
         self.cost_names = (self.hazard.cost_name,)

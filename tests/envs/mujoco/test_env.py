@@ -114,6 +114,7 @@ def test_coupled_cheetahs_reward_is_the_mean_of_both():
 def test_humanoids_motors_are_scaled_to_their_range_and_its_speed_is_that_of_its_mass():
     env = MujocoVectorEnv(1, task="humanoid_velocity")
     env.reset(0)
+    assert env.step_seconds == pytest.approx(0.015)
     data = physics.data_at(env.model, env.get_state()["state"][0])
     mujoco.mj_forward(env.model, data)
     earlier = data.subtree_com[1, :2].copy()
