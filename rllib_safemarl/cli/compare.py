@@ -13,7 +13,7 @@ import click
 from rllib_safemarl.cli.console import fail, one_line_errors, say, say_first
 from rllib_safemarl.cli.documents import load_yaml
 from rllib_safemarl.cli.flags import TrainFlags
-from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.errors import SafeMARLError, nearest_name
 
 if TYPE_CHECKING:
     from rllib_safemarl.cli.suite_folder import SuiteFolder, Work
@@ -41,10 +41,13 @@ if TYPE_CHECKING:
 def compare(suite: Path, budget: str | None, out: Path | None, tables_only: bool, **flags: Any) -> None:
     """Train every row of SUITE under every seed, evaluate it, and write tables, figures, a CSV and a page.
 
+    SUITE is a file, or the name of one in tuned_configs/suites.
+
     The same command again goes on where it was stopped, and does again only what has changed.
     """
     say_first(f"reading {suite}")
-    read, inputs = _read(suite, budget)
+    file = _find(suite)
+    read, inputs = _read(file, budget)
     out = out or Path("results") / "-".join(filter(None, [read.name, read.budget]))
     from rllib_safemarl.cli.suite_folder import SuiteFolder
 
@@ -54,7 +57,7 @@ def compare(suite: Path, budget: str | None, out: Path | None, tables_only: bool
             tuning = SuiteFolder(out, read.tuning_episodes)
             signal = _do(read.tuning, tuning, f"{read.title}, tuning", inputs, session)
             tuned = [tuning.result(evaluation) for evaluation in read.tuning]
-            read, inputs = _read(suite, budget, _choose(tuned))
+            read, inputs = _read(file, budget, _choose(tuned))
         folder = SuiteFolder(out, read.episodes)
         if signal is None:
             signal = _do(read.evaluations, folder, _in_words(read), inputs, session)
@@ -99,6 +102,19 @@ class _Session:
             self._is_own = False
             self._is_own = start_ray(self.flags)
         return self._is_own
+
+
+def _find(suite: Path) -> Path:
+    """The file of a suite that may be given by name: below the working directory, or of the checkout."""
+    if suite.suffix or suite.exists():
+        return suite
+    folders = [Path("tuned_configs/suites"), Path(__file__).parents[2] / "tuned_configs" / "suites"]
+    known = {file.stem: file for folder in reversed(folders) for file in sorted(folder.glob("*.yaml"))}
+    if str(suite) not in known:
+        raise SafeMARLError(
+            f"{suite} is no .yaml file, and there is no suite of this name.{nearest_name(str(suite), known)}"
+        )
+    return known[str(suite)]
 
 
 def _read(path: Path, budget: str | None, choices: Choices | None = None) -> tuple[Suite, Path]:

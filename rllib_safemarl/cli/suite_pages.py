@@ -82,6 +82,7 @@ def _page(
         controllers=suite.controllers,
         budget=suite.budget,
         pictures=pictures,
+        published=suite.published,
     )
 
 

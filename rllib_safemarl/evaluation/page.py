@@ -14,6 +14,7 @@ from rllib_safemarl.evaluation.comparison_scores import (
     is_elsewhere,
     over_environments,
 )
+from rllib_safemarl.evaluation.published import PublishedTable, published_blocks
 from rllib_safemarl.evaluation.report import ALERT, COMMAND, Block, Heading, Paragraph, Picture, Report
 from rllib_safemarl.evaluation.statistics import BOOTSTRAP, FEW_SEEDS, STUDENT
 from rllib_safemarl.evaluation.suite_trials import evaluation_name
@@ -47,6 +48,7 @@ class Page:
         controllers: names of rows that need no training.
         budget: the suite's, or empty.
         pictures: figures that were drawn, below the results.
+        published: tables that others printed, below all of ours.
     """
 
     title: str
@@ -59,6 +61,7 @@ class Page:
     controllers: Sequence[str] = ()
     budget: str = ""
     pictures: Sequence[Picture] = ()
+    published: Sequence[PublishedTable] = ()
 
 
 def comparison_report(
@@ -84,6 +87,7 @@ def comparison_report(
         *_details(page, rows, results),
         *_training(page, rows),
         *_every_seed(rows),
+        *published_blocks(page.published),
     ]
     return Report(page.title, blocks)
 

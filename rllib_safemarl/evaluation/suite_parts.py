@@ -7,7 +7,10 @@ from typing import Any
 
 from rllib_safemarl.errors import SafeMARLError, nearest_name
 
-ENVIRONMENT_KEYS = ("env", "env_config")
+ELSEWHERE_KEYS = ("env", "env_config")
+"""Of environments that are only evaluated in."""
+ENVIRONMENT_KEYS = (*ELSEWHERE_KEYS, "config")
+"""Of environments that are trained in."""
 
 
 def merged(config: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -125,7 +125,10 @@ class TrialMaker:
                     f"{named} names none: add env: safemarl/crossing there, or to the base of the suite."
                 )
             settings = mapping(spec.get("env_config") or {}, f"env_config of {named}")
-            there = merged(config, {"env_config": settings} if settings else {})
+            own = mapping(spec.get("config") or {}, f"config of {named}")
+            there = merged(merged(config, own), {"env_config": settings} if settings else {})
+            if "seed" in own:
+                raise SafeMARLError(f"{named} sets seed: seeds stand in the suite itself, for every row.")
             over = self.limits.get("config") or {}
             there = merged(there, mapping(over, f"config of the budget of {self.where}"))
             refuse_grid(there, where)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rllib_safemarl.errors import SafeMARLError, nearest_name
-from rllib_safemarl.evaluation.suite_parts import ENVIRONMENT_KEYS, mapping, merged
+from rllib_safemarl.evaluation.suite_parts import ELSEWHERE_KEYS, mapping, merged
 
 _DIGITS = 10
 SHIELD = "shield"
@@ -153,7 +153,7 @@ def evaluations_of(
     places = {trial.environment: (trial.env, config)}
     for name, spec in unseen.items() if trial.data is None else ():
         named = f"unseen environment {name!r}"
-        spec = mapping(spec or {}, named, ENVIRONMENT_KEYS)
+        spec = mapping(spec or {}, named, ELSEWHERE_KEYS)
         settings = mapping(spec.get("env_config") or {}, f"env_config of {named}")
         # Of an environment of another name the settings have other meanings.
         own = config if spec.get("env", trial.env) == trial.env else {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rllib_safemarl.errors import SafeMARLError, nearest_name
+from rllib_safemarl.evaluation.published import PublishedTable, read_published
 from rllib_safemarl.evaluation.suite_grids import Choices, read_tuning
 from rllib_safemarl.evaluation.suite_parts import (
     chosen,
@@ -33,6 +34,7 @@ SUITE_KEYS = (
     "seeds",
     "evaluation_episodes",
     "tuning",
+    "published",
     "budgets",
 )
 BASE_KEYS = ("run", "env", "stop", "config", "max_failures")
@@ -83,6 +85,7 @@ class Suite:
         evaluations: every trial as it is, in every variant and every unseen environment.
         tuning: evaluations of every point of the grids of rows, on seeds of their own.
         tuning_episodes: of each of these.
+        published: tables that others printed, to stand below ours.
     """
 
     name: str
@@ -98,6 +101,7 @@ class Suite:
     evaluations: tuple[SuiteEvaluation, ...]
     tuning: tuple[SuiteEvaluation, ...] = ()
     tuning_episodes: int = 0
+    published: tuple[PublishedTable, ...] = ()
 
 
 def read_suite(
@@ -161,6 +165,7 @@ def read_suite(
         evaluations=tuple(evaluations),
         tuning=tuple(maker.of_grids(rows, tuning)),
         tuning_episodes=tuning.episodes,
+        published=read_published(document.get("published"), where),
     )
 
 

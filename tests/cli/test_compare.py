@@ -224,6 +224,7 @@ def test_the_shipped_suites_read(file, budget):
     [
         (["compare", "none.yaml"], "error: there is no file none.yaml."),
         (["compare", "suite.txt"], "error: suite.txt is no .yaml file."),
+        (["compare", "ofline_tables"], "there is no suite of this name. Did you mean 'offline_tables'?"),
         (["compare", "suite.yaml", "--budget", "quick"], "suite 'suite' has no budget 'quick'. It has none."),
         (["compare", "suite.yaml", "--tables-only"], "there is nothing in "),
     ],

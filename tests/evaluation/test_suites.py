@@ -67,6 +67,12 @@ def test_rows_override_key_by_key_and_leave_out():
     assert BASE["config"]["env_config"]["n_agents"] == 4, "the base stays itself"
 
 
+def test_an_environment_has_settings_of_its_own():
+    read = suite(environments={"a": {"config": {"cost_limit": 0.25}}, "b": {}})
+    limits = {trial.environment: trial.limit for trial in read.trials}
+    assert limits["a"] == 0.25 and limits["b"] == suite().trials[0].limit != 0.25
+
+
 def test_a_budget_goes_before_rows():
     changes = dict(
         rows={"a": {"stop": {"training_iteration": 99}, "config": {"lr": 1}}, "b": {}},
@@ -216,7 +222,18 @@ def test_merging_copies():
             {"rows": {"x": {"config": {"model_config": {"a": {"grid_search": [1]}}}}}},
             "config.model_config.a is a grid_search; make a row of every value",
         ),
-        ({"environments": {"e": {"config": {}}}}, "environment 'e' of suite 'demo' has no key 'config'"),
+        (
+            {"environments": {"e": {"cofnig": {}}}},
+            "environment 'e' of suite 'demo' has no key 'cofnig'. Did you mean 'config'?",
+        ),
+        ({"environments": {"e": {"config": {"seed": 1}}}}, "environment 'e' of suite 'demo' sets seed"),
+        ({"unseen": {"e": {"config": {}}}}, "unseen environment 'e' has no key 'config'"),
+        ({"published": {}}, "published of suite 'demo' must be a list of tables, and is {}"),
+        ({"published": [{"title": "T"}]}, "table 1 of published of suite 'demo' has no source; it needs"),
+        (
+            {"published": [{"title": "T", "source": "s", "columns": ["", "a"], "rows": {"x": [1, 2]}}]},
+            "row 'x' of table 1 of published of suite 'demo' must be a list of 1 values",
+        ),
         ({"unseen": {"e": {"layout": "ring"}}}, "unseen environment 'e' has no key 'layout'"),
         ({"unseen": {"e": {}}, "environments": {"e": {}}}, "'e' both among its environments and as unseen"),
         (

@@ -11,6 +11,7 @@ from rllib_safemarl.evaluation.comparison import EvaluationResult, results_frame
 from rllib_safemarl.evaluation.comparison_records import load_record, save_record
 from rllib_safemarl.evaluation.comparison_rows import summarise_rows
 from rllib_safemarl.evaluation.page import Page, comparison_report
+from rllib_safemarl.evaluation.published import read_published
 from rllib_safemarl.evaluation.report import Picture
 from rllib_safemarl.evaluation.report_markdown import markdown
 from rllib_safemarl.evaluation.statistics import BOOTSTRAP, Estimate
@@ -115,6 +116,20 @@ def test_what_is_missing_is_named():
     main = table(text, MAIN)
     assert main["ours"]["seeds"] == "1 of 2"
     assert (main["new"]["return"], main["new"]["seeds"]) == ("–", "0 of 1")
+
+
+def test_what_others_printed_stands_below_and_says_so():
+    table = {
+        "title": "Table I",
+        "source": "A (2024), Table I",
+        "columns": ["", "reward"],
+        "rows": {"x": [850]},
+    }
+    text = page([done("ours", 0, 0.5)], published=read_published([table], "suite"))
+    ours, theirs = text.split("## As published")
+    assert "850" not in ours
+    assert "not measured here" in theirs and "Printed in A (2024), Table I." in theirs
+    assert "|  | reward |\n| :--- | ---: |\n| x | 850 |" in theirs
 
 
 def test_environments_have_a_table_each():
