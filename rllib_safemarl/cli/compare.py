@@ -63,7 +63,7 @@ def compare(suite: Path, budget: str | None, out: Path | None, tables_only: bool
             signal = _do(read.evaluations, folder, _in_words(read), inputs, session)
     from rllib_safemarl.cli.suite_pages import write_pages
 
-    problems = write_pages(read, folder, _repeat(suite, budget), tuned)
+    problems = write_pages(read, folder, _repeat(suite, budget), inputs, tuned)
     if signal is not None:
         say("stopped; the same command goes on from here")
         raise SystemExit(128 + signal)

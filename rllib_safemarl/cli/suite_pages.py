@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rllib_safemarl.cli.console import say
+from rllib_safemarl.cli.paths import resolve
 from rllib_safemarl.cli.suite_folder import SuiteFolder, write_text
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.evaluation.comparison import FAILED, EvaluationResult, results_frame
@@ -26,12 +28,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARL_EVAL = "marl_eval.json"
-CURVES, FIGURES, PROFILES = "curves", "results", "profiles"
+CURVES, FIGURES, PROFILES, OUTCOMES, BY_ACTION = "curves", "results", "profiles", "outcomes", "signals"
 """Names of figures, without their endings."""
 
 
 def write_pages(
-    suite: Suite, folder: SuiteFolder, command: str, tuned: Sequence[EvaluationResult] = ()
+    suite: Suite,
+    folder: SuiteFolder,
+    command: str,
+    inputs: Path,
+    tuned: Sequence[EvaluationResult] = (),
 ) -> int:
     """Write everything from what there is; return how many trials failed.
 
@@ -39,6 +45,7 @@ def write_pages(
         suite: what was compared.
         folder: where its trials lie.
         command: repeats the comparison.
+        inputs: relative paths of datasets are looked for here.
         tuned: results of points of grids.
 
     Raises:
@@ -49,7 +56,7 @@ def write_pages(
     results = [folder.result(evaluation) for evaluation in suite.evaluations]
     frame = results_frame(results)
     rows = summarise_rows(frame)
-    page = _page(suite, command, results, _draw(suite, folder, results, rows))
+    page = _page(suite, command, results, _draw(suite, folder, inputs, results, rows))
     report = comparison_report(page, frame, rows, point_results(tuned))
     csv = write_text(frame.to_csv(index=False, lineterminator="\n"), folder.path / RESULTS_FILE)
     table = write_text(markdown(report), folder.path / f"{suite.name}.md")
@@ -92,7 +99,11 @@ def _version(about: Any) -> str:
 
 
 def _draw(
-    suite: Suite, folder: SuiteFolder, results: Sequence[EvaluationResult], rows: Sequence[RowSummary]
+    suite: Suite,
+    folder: SuiteFolder,
+    inputs: Path,
+    results: Sequence[EvaluationResult],
+    rows: Sequence[RowSummary],
 ) -> list[Picture]:
     """Draw what there is to draw, in the order of the page."""
     try:
@@ -101,7 +112,7 @@ def _draw(
         say('for pictures: pip install "rllib_safemarl[plot]"')
         return []
     pictures = []
-    for picture, drawn in _figures(suite, results, rows):
+    for picture, drawn in (*_figures(suite, results, rows), *_asked_for(suite, inputs, rows)):
         for suffix in SUFFIXES:
             save_figure(drawn, folder.path / f"{picture.name}{suffix}")
         pictures.append(picture)
@@ -123,7 +134,7 @@ def _figures(
         found.append((Picture(FIGURES, caption), results_figure(rows, suite.title)))
     if curves := _curves(results):
         caption = "Return and cost while training"
-        found.append((Picture(CURVES, caption), comparison_figure(curves, suite.title)))
+        found.append((Picture(CURVES, caption), comparison_figure(curves, suite.title, _panels(suite))))
     overall = over_environments(rows, suite.controllers, suite.unseen)
     if len(overall) > 1 and all(enough([len(task) for task in each.scores]) for each in overall):
         caption = (
@@ -131,6 +142,32 @@ def _figures(
         )
         found.append((Picture(PROFILES, caption), profiles_figure(overall, suite.title)))
     return found
+
+
+def _asked_for(suite: Suite, inputs: Path, rows: Sequence[RowSummary]) -> Iterator[tuple[Picture, Figure]]:
+    """What the suite draws beside the usual."""
+    outcomes, signals = suite.figures.outcomes, suite.figures.signals
+    if any(row.knows(name) for row in rows for name in outcomes):
+        from rllib_safemarl.evaluation.figures_outcomes import outcomes_figure
+
+        yield Picture(OUTCOMES, "How episodes ended"), outcomes_figure(rows, outcomes, suite.title)
+    data = next((trial.data for trial in suite.trials if signals and trial.row == signals.row), None)
+    if signals is not None and data is not None:
+        from rllib_safemarl.data import read_dataset
+        from rllib_safemarl.evaluation.figures_signals import signals_figure
+
+        dataset = read_dataset(resolve(data, inputs))
+        caption = f"{signals.row}: how signals of a step spread by the action taken"
+        title = f"{signals.row}: signals by action"
+        yield Picture(BY_ACTION, caption), signals_figure(dataset, signals.signals, signals.actions, title)
+
+
+def _panels(suite: Suite) -> list[Any]:
+    """Return, cost, and what the suite asks for."""
+    from rllib_safemarl.evaluation.figures_curves import COST, RETURN, Panel
+
+    own = suite.figures.curves.items()
+    return [RETURN, COST, *(Panel(name, name.replace("_", " "), quantity) for name, quantity in own)]
 
 
 def _curves(results: Sequence[EvaluationResult]) -> dict[str, dict[str, list[Any]]]:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ ONLINE = "env_runners"
 SAMPLED = (f"{ONLINE}/num_env_steps_sampled_lifetime", "num_env_steps_sampled_lifetime", "timesteps_total")
 LEARNED = ("learners/__all_modules__/num_env_steps_trained_lifetime",)
 """Where the steps so far stand: those sampled, and those learned from a dataset."""
+_MEAN, _EVERYWHERE = "_mean", ("episode_", "agent_", "module_", "num_")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Reading:
         worst_cost: cost per episode of the agent with the largest, summed over constraints.
         multiplier: mean over agents and constraints.
         within_limit: share of episodes in which every agent kept to every limit.
+        metrics: the environment's own figures of episodes, means over them.
         loss: of algorithms that learn from a dataset, whose episodes are those of their evaluation.
     """
 
@@ -50,6 +52,7 @@ class Reading:
     multiplier: float
     loss: float = math.nan
     within_limit: float = math.nan
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool | None:
@@ -86,7 +89,17 @@ def read_result(result: Mapping[str, Any]) -> Reading:
         multiplier=_first(result, "learners/__all_modules__/multiplier_mean"),
         loss=loss,
         within_limit=_first(result, f"{where}/episode_within_limit_share"),
+        metrics=_own_metrics(lookup(result, where, None)),
     )
+
+
+def _own_metrics(episodes: Any) -> dict[str, float]:
+    """Means of what is neither RLlib's nor of every environment."""
+    if not isinstance(episodes, Mapping):
+        return {}
+    own = (name for name in episodes if name.endswith(_MEAN) and not name.startswith(_EVERYWHERE))
+    values = {name.removesuffix(_MEAN): _number(episodes[name]) for name in own}
+    return {name: value for name, value in values.items() if not math.isnan(value)}
 
 
 def _team_return(result: Mapping[str, Any], where: str) -> float:
@@ -159,7 +172,12 @@ def read_readings(file: Path) -> pd.DataFrame:
 
 
 def _in_order(readings: list[dict[str, Any]]) -> pd.DataFrame:
-    frame = pd.DataFrame(readings, columns=[*Reading.__dataclass_fields__])
+    own = [dict(reading.pop("metrics", None) or {}) for reading in readings]
+    fixed = [name for name in Reading.__dataclass_fields__ if name != "metrics"]
+    # What stands in a column already keeps its meaning.
+    more = [name for name in dict.fromkeys(name for values in own for name in values) if name not in fixed]
+    lines = [{**values, **reading} for values, reading in zip(own, readings, strict=True)]
+    frame = pd.DataFrame(lines, columns=[*fixed, *more])
     return frame.drop_duplicates("iteration", keep="last").sort_values("iteration", ignore_index=True)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rllib_safemarl.errors import SafeMARLError, nearest_name
 from rllib_safemarl.evaluation.published import PublishedTable, read_published
+from rllib_safemarl.evaluation.suite_figures import SuiteFigures, read_figures
 from rllib_safemarl.evaluation.suite_grids import Choices, read_tuning
 from rllib_safemarl.evaluation.suite_parts import (
     chosen,
@@ -34,6 +35,7 @@ SUITE_KEYS = (
     "seeds",
     "evaluation_episodes",
     "tuning",
+    "figures",
     "published",
     "budgets",
 )
@@ -85,6 +87,7 @@ class Suite:
         evaluations: every trial as it is, in every variant and every unseen environment.
         tuning: evaluations of every point of the grids of rows, on seeds of their own.
         tuning_episodes: of each of these.
+        figures: what is drawn beside the usual.
         published: tables that others printed, to stand below ours.
     """
 
@@ -101,6 +104,7 @@ class Suite:
     evaluations: tuple[SuiteEvaluation, ...]
     tuning: tuple[SuiteEvaluation, ...] = ()
     tuning_episodes: int = 0
+    figures: SuiteFigures = field(default_factory=SuiteFigures)
     published: tuple[PublishedTable, ...] = ()
 
 
@@ -165,6 +169,7 @@ def read_suite(
         evaluations=tuple(evaluations),
         tuning=tuple(maker.of_grids(rows, tuning)),
         tuning_episodes=tuning.episodes,
+        figures=read_figures(document.get("figures"), document["rows"], where),
         published=read_published(document.get("published"), where),
     )
 

@@ -18,6 +18,7 @@ RESULT = {
         "episode_cost_max_agent": 0.75,
         "episode_within_limit_share": 0.9,
         "cost_limit": 1.0,
+        "goal_reached_mean": 0.5,
     },
     "learners": {"__all_modules__": {"multiplier_mean": 0.1}},
     "config": {"cost_limit": 7.0},
@@ -30,6 +31,7 @@ def test_a_result_is_read():
     assert (reading.team_return, reading.cost, reading.limit) == (1.5, 0.5, 1.0)
     assert (reading.worst_cost, reading.multiplier, reading.constraint) == (0.75, 0.1, "")
     assert reading.holds is True and reading.within_limit == 0.9
+    assert reading.metrics == {"goal_reached": 0.5}, "the environment's own"
 
 
 def test_a_stock_result_gives_the_mean_over_its_agents():

@@ -1,20 +1,32 @@
 """Figures: what is drawn, where, and in which words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 pytest.importorskip("matplotlib")
 
+from rllib_safemarl.data import ActionSchema
+from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.evaluation.comparison import results_frame
 from rllib_safemarl.evaluation.comparison_rows import summarise_rows
 from rllib_safemarl.evaluation.comparison_scores import over_environments
 from rllib_safemarl.evaluation.figures import save_figure
 from rllib_safemarl.evaluation.figures_curves import PANELS, comparison_figure, training_figure
+from rllib_safemarl.evaluation.figures_outcomes import outcomes_figure
 from rllib_safemarl.evaluation.figures_profiles import profiles_figure
 from rllib_safemarl.evaluation.figures_results import BROKEN, HELD, results_figure
+from rllib_safemarl.evaluation.figures_signals import signals_figure
 from tests.evaluation.test_comparison_rows import dangerous
 from tests.evaluation.test_comparison_scores import result, rows
+from tests.offline.datasets import numbered
+
+METRICS = dict.fromkeys(
+    ("limit_held", "constraint", "limit", "worst_agent_bound", "peak_multiplier", "dangerous_episodes"),
+    np.nan,
+) | {"episodes": 4}
 
 
 def curve(limit=1.0, cost=(3.0, 1.0, 0.5)):
@@ -186,6 +198,42 @@ def test_a_row_that_is_far_off_is_an_arrow_and_a_number():
     assert [text.get_text() for text in returns.texts] == ["-50.00"]
     spread = results_figure(rows(*(result(f"row {k}", 0, float(k)) for k in range(8)))).axes[0]
     assert not [line for line in spread.lines if line.get_marker() == "<"]
+
+
+def test_outcomes_are_bars_of_shares_with_their_numbers():
+    lines = [
+        {"environment": "open", "row": row, "variant": "", "seed": s, "status": "done", **METRICS, **shares}
+        for row, shares in (("a", {"crash": 0.75, "slow": 0.25}), ("b", {"crash": 0.05, "slow": 0.95}))
+        for s in (0, 1)
+    ]
+    frame = pd.DataFrame(lines)
+    (axes,) = outcomes_figure(summarise_rows(frame), ["crash", "slow", "missing"]).axes
+    widths = [[bar.get_width() for bar in bars] for bars in axes.containers]
+    np.testing.assert_allclose(widths, [[0.75, 0.05], [0.25, 0.95], [0.0, 0.0]])
+    lefts = [[bar.get_x() for bar in bars] for bars in axes.containers[:2]]
+    np.testing.assert_allclose(lefts, [[0.0, 0.0], [0.75, 0.05]])
+    assert [text.get_text() for text in axes.texts] == ["75%", "25%", "95%"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+
+
+def test_signals_spread_by_the_action_taken():
+    dataset = numbered([40, 60])
+    rows = {**dataset.rows, "signals/gap": np.repeat(np.arange(100.0)[:, None], 2, 1)}
+    numbers = (np.arange(100) % 3 == 1).astype(np.int64)[:, None].repeat(2, 1)
+    kind = replace(dataset.schema.kinds[0], action=ActionSchema.discrete(2))
+    schema = replace(dataset.schema, kinds=(kind,))
+    choices = replace(dataset, schema=schema, rows={**rows, "actions/robot": numbers})
+    (axes,) = signals_figure(choices, ["gap"], ["wait", "go"]).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["wait", "go"]
+    medians = sorted(line.get_ydata()[0] for line in axes.lines if line.get_color() == "black")
+    taken = [np.arange(100.0)[numbers[:, 0] == choice] for choice in (0, 1)]
+    for of_action in taken:
+        assert np.median(of_action) in medians
+    # Of an action that is a number, parts of its range: steps / 100 from 0 to 0.59.
+    (axes,) = signals_figure(replace(dataset, rows=rows), ["gap"]).axes
+    assert axes.get_xticklabels()[0].get_text() == "0 to 0.12"
+    with pytest.raises(SafeMARLError, match="no signal 'gop'; one number per agent are: gap"):
+        signals_figure(choices, ["gop"])
 
 
 def test_profiles_and_chances():

@@ -228,6 +228,15 @@ def test_merging_copies():
         ),
         ({"environments": {"e": {"config": {"seed": 1}}}}, "environment 'e' of suite 'demo' sets seed"),
         ({"unseen": {"e": {"config": {}}}}, "unseen environment 'e' has no key 'config'"),
+        (
+            {"figures": {"outcome": []}},
+            "figures of suite 'demo' has no key 'outcome'. Did you mean 'outcomes'?",
+        ),
+        ({"figures": {"outcomes": "crash"}}, "outcomes of figures of suite 'demo' must be a list of names"),
+        (
+            {"rows": {"ours": {}, "log": {"data": "d.h5"}}, "figures": {"signals": {"row": "lok"}}},
+            "signals of figures of suite 'demo': row 'lok' is no dataset of this suite. Did you mean 'log'?",
+        ),
         ({"published": {}}, "published of suite 'demo' must be a list of tables, and is {}"),
         ({"published": [{"title": "T"}]}, "table 1 of published of suite 'demo' has no source; it needs"),
         (
