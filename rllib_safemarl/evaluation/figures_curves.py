@@ -166,6 +166,9 @@ def _comparison_legend(rows: Sequence[str], curves: Curves, with_cost: bool) -> 
 
 def _draw_mean(axes: Axes, of_seeds: Sequence[pd.DataFrame], column: str, colour: str, label: str) -> None:
     """The average over seeds with its interval, and below five seeds every seed, thinly."""
+    of_seeds = [curve for curve in of_seeds if column in curve]
+    if not of_seeds:
+        return
     mean = mean_curve(of_seeds, column)
     if not len(mean):
         return

@@ -14,7 +14,7 @@ from rllib_safemarl.evaluation.comparison import results_frame
 from rllib_safemarl.evaluation.comparison_rows import summarise_rows
 from rllib_safemarl.evaluation.comparison_scores import over_environments
 from rllib_safemarl.evaluation.figures import save_figure
-from rllib_safemarl.evaluation.figures_curves import PANELS, comparison_figure, training_figure
+from rllib_safemarl.evaluation.figures_curves import PANELS, RETURN, Panel, comparison_figure, training_figure
 from rllib_safemarl.evaluation.figures_outcomes import outcomes_figure
 from rllib_safemarl.evaluation.figures_profiles import profiles_figure
 from rllib_safemarl.evaluation.figures_results import BROKEN, HELD, results_figure
@@ -134,6 +134,15 @@ def test_learners_from_data_count_what_they_learned_from_and_have_no_gaps():
     np.testing.assert_array_equal(costs.lines[0].get_xdata(), [100, 300])
     both = comparison_figure({"open": {"a": learned, "b": seeds((1, 1, 1))}}).axes[0]
     assert both.get_xlabel() == "steps sampled, or learned from"
+
+
+def test_a_metric_that_only_some_rows_have_is_drawn_of_these():
+    known = curve().assign(iteration=[1, 2, 3], mean_speed=[5.0, 6.0, 7.0])
+    rows = {"a": [known], "b": [curve().assign(iteration=[1, 2, 3])]}
+    panels = [RETURN, Panel("mean_speed", "mean speed", "m/s")]
+    _, speed = comparison_figure({"open": rows}, panels=panels).axes
+    assert speed.get_ylabel() == "m/s" and len(speed.lines) == 1
+    np.testing.assert_array_equal(speed.lines[0].get_ydata(), [5.0, 6.0, 7.0])
 
 
 def test_a_comparison_without_costs_has_one_panel():
