@@ -174,7 +174,9 @@ def _curves(results: Sequence[EvaluationResult]) -> dict[str, dict[str, list[Any
     """Environment → row → learning curves of its seeds."""
     curves: dict[str, dict[str, list[Any]]] = {}
     for result in results:
-        if len(result.curve) > 1 and result.evaluation.is_own:
+        # Learners from data may be evaluated afterwards only.
+        is_curve = len(result.curve) > 1 and result.curve["team_return"].notna().any()
+        if is_curve and result.evaluation.is_own:
             by_row = curves.setdefault(result.evaluation.environment, {})
             by_row.setdefault(result.evaluation.row, []).append(result.curve)
     return curves

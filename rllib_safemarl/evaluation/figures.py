@@ -20,6 +20,8 @@ SUFFIXES = (".png", ".pdf")
 """Endings of files that figures are written to."""
 LEAST_FOR_BAND = 3
 """Seeds from which on an interval is drawn: that of two is nine times as wide as they lie apart."""
+_HANDLE, _LETTER = 0.75, 0.085
+"""Width of a legend's entry without its text, and of a letter, inches."""
 _DWARFED = 8.0
 """From so many times the limit on, costs are drawn logarithmically."""
 
@@ -75,7 +77,9 @@ def scale_costs(axes: Axes, limit: float, largest: float, along: str = "y") -> N
 
 
 def legend_below(figure: Figure, handles: Sequence[Artist], columns: int = 4) -> None:
-    """One legend for all panels."""
+    """One legend for all panels, in fewer columns where it would not fit."""
+    longest = max((len(str(handle.get_label())) for handle in handles), default=0)
+    columns = min(columns, max(1, int(figure.get_figwidth() // (_HANDLE + _LETTER * longest))))
     if handles:
         figure.legend(
             handles=list(handles),
