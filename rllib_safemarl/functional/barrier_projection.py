@@ -2,7 +2,7 @@
 
 ``min ‖a - â‖²`` subject to ``c(a) = h̃(f(x, a)) - (1 - αΔt) h̃(x) ≥ 0`` and bounds. Linearised in a, this is a
 quadratic program with one half-space and a box, solved exactly without a solver; because c is no linear
-function, the solution is tried, linearised anew, and compared with candidate actions.
+function, the solution is tried and linearised anew, and candidate actions stand by.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def project_actions(
     rounds: int = 3,
     tolerance: float = 0.0,
 ) -> Projection:
-    """The nearest allowed action among linearised solutions and candidates.
+    """The nearest allowed action among linearised solutions; of candidates where none of these is allowed.
 
     Args:
         wanted: ``[B, D]`` â, within the bounds.
@@ -96,36 +96,52 @@ def project_actions(
         low: ``[D]`` bounds.
         high: ``[D]`` bounds.
         candidates: ``[N, D]`` or ``[B, N, D]`` further actions to try, none where not given.
-        rounds: linearisations at most, each at the solution before; the last is that which changes nothing.
-        tolerance: c counts as satisfied from ``-tolerance`` on, in units of h.
+        rounds: linearisations at most, each at the solution before; the last is that which changes nothing,
+            or which ends on the constraint's edge.
+        tolerance: c counts as satisfied from ``-tolerance`` on, and as its edge up to ``tolerance``, in units
+            of h.
     """
-    with torch.no_grad():
-        first = constraint(wanted[:, None])[:, 0]
-    allowed = first >= -tolerance
+    leaf, value = _evaluate(constraint, wanted)
+    allowed = value.detach() >= -tolerance
     if bool(allowed.all()):
-        return Projection(wanted, first, ~allowed, allowed)
-    tried, values = [wanted], [first]
-    at = wanted
+        return Projection(wanted, value.detach(), ~allowed, allowed)
+    tried, values, done = [wanted], [value.detach()], allowed
     for _ in range(rounds):
-        value, gradient = _linearise(constraint, at)
+        at, gradient = leaf.detach(), torch.autograd.grad(value, leaf, torch.ones_like(value))[0]
         # The half-space of the linearisation at `at`, with the distance still measured from `wanted`.
-        offset = value + (gradient * (wanted - at)).sum(-1)
-        before, at = at, project_to_half_space(wanted, gradient, offset, low, high)
-        tried.append(at)
-        if torch.equal(at, before):
+        offset = values[-1] + (gradient * (wanted - at)).sum(-1)
+        after = project_to_half_space(wanted, gradient, offset, low, high)
+        # What is done stays: nobody's action depends on who else is in the batch.
+        after = torch.where(done[:, None], at, after)
+        if torch.equal(after, at):
             break
-    if candidates is not None:
-        tried.extend(candidates.expand(len(wanted), *candidates.shape[-2:]).unbind(1))
-    actions = torch.stack(tried, 1)
-    with torch.no_grad():
-        values = torch.cat([first[:, None], constraint(actions[:, 1:])], 1)
+        leaf, value = _evaluate(constraint, after)
+        tried.append(after)
+        values.append(value.detach())
+        done = done | (values[-1].abs() <= tolerance)
+        if bool(done.all()):
+            break
+    actions, value = torch.stack(tried, 1), torch.stack(values, 1)
+    if candidates is not None and not bool((value >= -tolerance).any(1).all()):
+        actions, value = _with_candidates(actions, value, constraint, candidates, tolerance)
+    good = value >= -tolerance
     distance = (actions - wanted[:, None]).square().sum(-1)
-    good = values >= -tolerance
-    nearest = torch.where(good, distance, math.inf).argmin(1)
     satisfied = good.any(1)
-    index = torch.where(satisfied, nearest, values.argmax(1))
+    index = torch.where(satisfied, torch.where(good, distance, math.inf).argmin(1), value.argmax(1))
     rows = torch.arange(len(wanted), device=wanted.device)
-    return Projection(actions[rows, index], values[rows, index], ~allowed, satisfied)
+    return Projection(actions[rows, index], value[rows, index], ~allowed, satisfied)
+
+
+def _with_candidates(
+    actions: Tensor, value: Tensor, constraint: Constraint, candidates: Tensor, tolerance: float
+) -> tuple[Tensor, Tensor]:
+    """Actions ``[B, K + N, D]`` and their c; that of candidates only where no other action is allowed."""
+    further = candidates.expand(len(actions), *candidates.shape[-2:])
+    with torch.no_grad():
+        theirs = constraint(further)
+    found = (value >= -tolerance).any(1, keepdim=True)
+    theirs = torch.where(found, -math.inf, theirs)
+    return torch.cat([actions, further], 1), torch.cat([value, theirs], 1)
 
 
 def project_choices(score: Tensor, value: Tensor, tolerance: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -145,10 +161,8 @@ def project_choices(score: Tensor, value: Tensor, tolerance: float = 0.0) -> tup
     return torch.where(satisfied, best, value.argmax(1)), satisfied
 
 
-def _linearise(constraint: Constraint, actions: Tensor) -> tuple[Tensor, Tensor]:
-    """Value and gradient of the constraint at ``[B, D]``."""
+def _evaluate(constraint: Constraint, actions: Tensor) -> tuple[Tensor, Tensor]:
+    """Actions ``[B, D]`` as a leaf, and the constraint ``[B]`` of them, for gradients."""
     with torch.enable_grad():
         leaf = actions.detach().requires_grad_()
-        value = constraint(leaf[:, None])[:, 0]
-        gradient = torch.autograd.grad(value.sum(), leaf)[0]
-    return value.detach(), gradient
+        return leaf, constraint(leaf[:, None])[:, 0]
