@@ -9,7 +9,7 @@ EXTRAS = {
     "mujoco": ["mujoco>=3.3.6", "gymnasium-robotics>=1.3"],
     "driving": ["highway-env>=1.10"],
     "data": ["h5py>=3.10"],
-    "export": ["onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.2"],
+    "export": ["onnx>=1.16", "onnxruntime>=1.18"],
 }
 TESTS = [
     "pytest>=8",
@@ -43,10 +43,11 @@ setup(
         "pyarrow>=14",
         "click>=8.1",
         "pyyaml>=6.0",
+        "packaging>=24.2",
     ],
     extras_require={
         **EXTRAS,
-        "dev": sorted({*TESTS, *EXTRAS["plot"], *EXTRAS["data"]}),
+        "dev": sorted({*TESTS, *EXTRAS["plot"], *EXTRAS["data"], *EXTRAS["export"]}),
         "all": sorted({requirement for group in EXTRAS.values() for requirement in group}),
     },
     entry_points={

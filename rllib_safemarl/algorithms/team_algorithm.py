@@ -15,8 +15,9 @@ from ray.util.debug import log_once
 from rllib_safemarl.algorithms.checkpoint_version import check_version, version_metadata
 from rllib_safemarl.envs.team import Team, make_groups, make_views
 from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.policies.acting_team import PolicySettings
 from rllib_safemarl.policies.files import FOLDER, save_policy
-from rllib_safemarl.policies.team_policy import PolicySettings, TeamPolicy
+from rllib_safemarl.policies.team_policy import TeamPolicy
 from rllib_safemarl.rollout.actor import portable_policies
 
 logger = logging.getLogger(__name__)
@@ -93,14 +94,9 @@ class TeamAlgorithm(Algorithm):
         foreign = [group.policy for group in groups if group.policy not in policies]
         if foreign:
             name = type(module[foreign[0]]).__name__
-            if module[foreign[0]].is_stateful():
-                raise SafeMARLError(
-                    f"policy {foreign[0]!r} is recurrent, and policy files hold no recurrent networks; it "
-                    "acts from the checkpoint, as in rllib evaluate and safemarl render."
-                )
             raise SafeMARLError(
-                f"policy {foreign[0]!r} is a {name}; only MLPs of the default RLModule and our own planners "
-                "become policy files."
+                f"policy {foreign[0]!r} is a {name}; only MLPs of the default RLModule, those of use_lstm, "
+                "and our own planners become policy files. It acts from the checkpoint, as in rllib evaluate."
             )
         return TeamPolicy(
             self.team,

@@ -11,6 +11,8 @@ COMMANDS: dict[str, str] = {
     "compare": "rllib_safemarl.cli.compare:compare",
     "data": "rllib_safemarl.cli.data:data",
     "decay": "rllib_safemarl.cli.decay:decay",
+    "doctor": "rllib_safemarl.cli.doctor:doctor",
+    "export": "rllib_safemarl.cli.export:export",
     "plot": "rllib_safemarl.cli.plot:plot",
     "record": "rllib_safemarl.cli.record:record",
     "render": "rllib_safemarl.cli.render:render",

@@ -13,36 +13,44 @@ class ActionTransform:
     As in RLlib: with ``normalize_actions`` bounded Box actions of about [-1, 1] are stretched to the
     bounds and clipped; else with ``clip_actions`` they are clipped. Discrete choices count from the
     space's own start.
+
+    Attributes:
+        low: bounds to clip to, ``None`` for no clipping.
+        high: likewise.
+        scale: half the width that actions in [-1, 1] are stretched to, ``None`` for no stretching.
+        start: what choices are counted from.
     """
 
     def __init__(self, space: spaces.Space, normalize: bool, clip: bool) -> None:
-        self._low = self._high = self._scale = None
-        self._start: int | NDArray = 0
+        self.low: NDArray | None = None
+        self.high: NDArray | None = None
+        self.scale: NDArray | None = None
+        self.start: int | NDArray = 0
         if isinstance(space, spaces.Box):
             bounded = bool(np.all(space.bounded_below) and np.all(space.bounded_above))
             if (normalize and bounded) or (clip and not normalize):
-                self._low, self._high = space.low, space.high
+                self.low, self.high = space.low, space.high
             unit = np.all(space.low == -1.0) and np.all(space.high == 1.0)
             if normalize and bounded and not unit:
-                self._scale = (space.high - space.low) / 2.0
+                self.scale = (space.high - space.low) / 2.0
         elif isinstance(space, (spaces.Discrete, spaces.MultiDiscrete)):
-            self._start = space.start
+            self.start = space.start
 
     def __call__(self, actions: NDArray) -> NDArray:
         """Actions ``[..., D]`` or ``[...]`` for the environment."""
-        if self._low is None:
-            return actions + self._start if np.any(self._start) else actions
-        if self._scale is not None:
-            actions = self._low + (actions + 1.0) * self._scale
-        return np.clip(actions, self._low, self._high)
+        if self.low is None:
+            return actions + self.start if np.any(self.start) else actions
+        if self.scale is not None:
+            actions = self.low + (actions + 1.0) * self.scale
+        return np.clip(actions, self.low, self.high)
 
     def inverse(self, actions: NDArray) -> NDArray:
         """What a policy must put out for the environment's ``actions``; the inverse within the bounds."""
-        if self._low is None:
-            return actions - self._start if np.any(self._start) else actions
-        if self._scale is None:
+        if self.low is None:
+            return actions - self.start if np.any(self.start) else actions
+        if self.scale is None:
             return actions
-        return (actions - self._low) / self._scale - 1.0
+        return (actions - self.low) / self.scale - 1.0
 
 
 def random_actions(space: spaces.Space, shape: tuple[int, ...], generator: np.random.Generator) -> NDArray:

@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from numpy.typing import NDArray
 
-from rllib_safemarl.envs.spaces import flatten_value
-from rllib_safemarl.envs.team import Group, Team, make_groups, make_views
-from rllib_safemarl.errors import SafeMARLError, nearest_name
-from rllib_safemarl.functional.neighbourhoods import EMPTY
+from rllib_safemarl.envs.team import Team
+from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.policies.acting_team import ActingTeam, PolicySettings
 from rllib_safemarl.policies.actor import joint_actions
 from rllib_safemarl.policies.deciding import DecidingPolicy
 from rllib_safemarl.policies.kinds import Policy, policy_actors
 
 
-@dataclass(frozen=True)
-class PolicySettings:
-    """What acting depends on beside the networks.
-
-    Attributes:
-        kappa: radius of the policies' views, hops.
-        max_neighbours: slots of a view at most.
-        normalize_actions: stretch actions of about [-1, 1] to the bounds of their space, as RLlib does.
-        clip_actions: clip actions to their bounds where they are not stretched.
-    """
-
-    kappa: float
-    max_neighbours: int
-    normalize_actions: bool
-    clip_actions: bool
-
-
-class TeamPolicy:
-    """Policies of a team.
+class TeamPolicy(ActingTeam):
+    """Policies of a team, run by torch.
 
     Args:
         team: the agents, their spaces, graph and policies.
@@ -54,28 +34,25 @@ class TeamPolicy:
         settings: PolicySettings,
         seed: int = 0,
     ) -> None:
-        self.team = team
+        super().__init__(team, settings)
         self.policies = dict(policies)
-        self.settings = settings
-        self._views = make_views(team, settings.kappa, settings.max_neighbours)
-        self.groups: Sequence[Group] = make_groups(team, self._views, own_spaces=False)
-        self._sizes = {kind.name: len(kind.agents) for kind in team.kinds}
-        self._place = {
-            agent: (i, kind, row)
-            for kind in team.kinds
-            for row, i in enumerate(kind.agents)
-            for agent in [team.agents[i]]
-        }
         self._generator = torch.Generator().manual_seed(seed)
         self._actors = policy_actors(
             self.groups, self.policies, settings.normalize_actions, settings.clip_actions
         )
 
     def seed(self, seed: int) -> None:
-        """Begin the sequence of sampled actions anew, and without plans to go on with."""
+        """Begin the sequence of sampled actions anew, and without memories or plans to go on with."""
         self._generator.manual_seed(seed)
+        self.restart()
+
+    def restart(self, copies: NDArray[np.intp] | None = None) -> None:
+        """New episodes begin, see :meth:`ActingTeam.restart`."""
         for actor in self._actors:
-            actor.begin()
+            if copies is None:
+                actor.begin()
+            else:
+                actor.restart(copies)
 
     def change(self, settings: Mapping[str, Any]) -> None:
         """Have policies that decide act by other settings from now on.
@@ -96,44 +73,6 @@ class TeamPolicy:
         for planner in planners:
             planner.change(settings)
 
-    def act(
-        self,
-        observations: Mapping[Any, Any],
-        *,
-        positions: Mapping[Any, Any] | None = None,
-        neighbours: Mapping[Any, Sequence[Any]] | None = None,
-        explore: bool = False,
-    ) -> dict[Any, Any]:
-        """Actions of the agents that observe something; the others take no part and are not seen.
-
-        Args:
-            observations: agent → its own observation, in its own space.
-            positions: agent → its position, where the environment has positions and views look further
-                than the agent itself.
-            neighbours: agent → agents joined to it by an edge, where the graph moves.
-            explore: sample actions; otherwise take the mode, as an evaluation does.
-
-        Returns:
-            agent → action for the environment, in the agent's action space.
-
-        Raises:
-            SafeMARLError: an unknown agent, an observation that does not fit, or missing neighbours.
-        """
-        values, alive = self._columns(observations)
-        actions = self.act_columns(
-            values,
-            alive,
-            self._position_columns(positions, alive),
-            self._edge_columns(neighbours),
-            explore,
-        )
-        chosen = {}
-        for agent in observations:
-            _, kind, row = self._place[agent]
-            action = actions[kind.name][0, row]
-            chosen[agent] = int(action) if isinstance(kind.action_space, spaces.Discrete) else action
-        return chosen
-
     def act_columns(
         self,
         values: Mapping[str, NDArray[np.float32]],
@@ -142,91 +81,8 @@ class TeamPolicy:
         edges: NDArray[np.int32] | None = None,
         explore: bool = False,
     ) -> dict[str, NDArray]:
-        """Actions of N teams at once.
-
-        Args:
-            values: kind → ``[N, A_kind, D_kind]`` flat observations.
-            alive: ``[N, A]`` agents that take part.
-            positions: ``[N, A, P]``, where the environment has positions.
-            edges: ``[N, A, E]`` 1-hop neighbours of a moving graph, ``-1`` for none.
-            explore: sample actions, or take the mode.
-
-        Returns:
-            kind → ``[N, A_kind, ...]`` for the environment.
-        """
+        """Actions of N teams at once, see :meth:`ActingTeam.act_columns`."""
         with torch.inference_mode():
             views = self._views(values, alive, positions, edges)
             acted = [actor.act(views, explore, self._generator) for actor in self._actors]
         return joint_actions(self._sizes, self._actors, acted)
-
-    def try_out(self) -> None:
-        """Act once on zeros, so that parts that do not fit each other are found before anything runs."""
-        team, graph = self.team, self.team.graph
-        agents = len(team.agents)
-        values = {
-            kind.name: np.zeros((1, len(kind.agents), kind.observation_size), np.float32)
-            for kind in team.kinds
-        }
-        moving = graph is not None and graph.moving
-        self.act_columns(
-            values,
-            np.ones((1, agents), bool),
-            np.zeros((1, agents, team.position_size), np.float32) if team.position_size else None,
-            np.full((1, agents, graph.degree), EMPTY, np.int32) if moving and graph is not None else None,
-        )
-        for actor in self._actors:
-            actor.begin()
-
-    def _columns(self, observations: Mapping[Any, Any]) -> tuple[dict[str, NDArray], NDArray]:
-        values = {
-            kind.name: np.zeros((1, len(kind.agents), kind.observation_size), np.float32)
-            for kind in self.team.kinds
-        }
-        alive = np.zeros((1, len(self.team.agents)), bool)
-        for agent, observation in observations.items():
-            i, kind, row = self._known(agent)
-            try:
-                values[kind.name][0, row] = flatten_value(kind.observation_space, observation)
-            except (TypeError, ValueError) as error:
-                raise SafeMARLError(
-                    f"the observation of agent {agent!r} does not fit its space "
-                    f"{kind.observation_space}: {error}."
-                ) from error
-            alive[0, i] = True
-        return values, alive
-
-    def _known(self, agent: Any) -> tuple:
-        if agent not in self._place:
-            raise SafeMARLError(
-                f"there is no agent {agent!r} in this policy.{nearest_name(agent, self._place)} It has: "
-                f"{', '.join(map(str, self.team.agents))}."
-            )
-        return self._place[agent]
-
-    def _position_columns(
-        self, positions: Mapping[Any, Any] | None, alive: NDArray[np.bool_]
-    ) -> NDArray[np.float32] | None:
-        size = self.team.position_size
-        if self._views.slots == 0 or size == 0:
-            return None
-        if positions is None:
-            raise SafeMARLError("these policies see neighbours' positions: act(…, positions={agent: …}).")
-        columns = np.zeros((1, len(self.team.agents), size), np.float32)
-        for i in np.flatnonzero(alive[0]):
-            agent = self.team.agents[i]
-            if agent not in positions:
-                raise SafeMARLError(f"positions has no entry for agent {agent!r}.")
-            columns[0, i] = positions[agent]
-        return columns
-
-    def _edge_columns(self, neighbours: Mapping[Any, Sequence[Any]] | None) -> NDArray[np.int32] | None:
-        graph = self.team.graph
-        if self._views.slots == 0 or graph is None or not graph.moving or np.isinf(self.settings.kappa):
-            return None
-        if neighbours is None:
-            raise SafeMARLError("these policies see a moving graph: act(…, neighbours={agent: [agents]}).")
-        edges = np.full((1, len(self.team.agents), graph.degree), EMPTY, np.int32)
-        for agent, others in neighbours.items():
-            places = sorted(self._known(other)[0] for other in others)[: graph.degree]
-            edges[0, self._known(agent)[0], : len(places)] = places
-        return edges

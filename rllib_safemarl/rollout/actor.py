@@ -12,11 +12,12 @@ from rllib_safemarl.envs.team import Group
 from rllib_safemarl.nn.mlp import PolicyMLP
 from rllib_safemarl.policies.actor import Actor, StackActor, stack_by_shape
 from rllib_safemarl.policies.kinds import MLPPolicy, Policy, deciding_actor
+from rllib_safemarl.policies.lstm_actor import LSTMPolicy
 from rllib_safemarl.rollout.deciding_module import deciding_policy
 from rllib_safemarl.rollout.distributions import distribution_of
 from rllib_safemarl.rollout.module_actor import ModuleActor
 from rllib_safemarl.rollout.recurrent_actor import RecurrentActor
-from rllib_safemarl.rollout.rl_module import policy_mlp
+from rllib_safemarl.rollout.rl_module import policy_lstm, policy_mlp
 from rllib_safemarl.rollout.stacked_module_actor import stack_module_actors
 
 
@@ -57,17 +58,23 @@ def portable_policies(groups: Sequence[Group], module: MultiRLModule) -> dict[st
         for name, network in policy_mlps(groups, module).items()
     }
     for group in groups:
-        deciding = deciding_policy(module[group.policy])
+        deciding, recurrent = deciding_policy(module[group.policy]), policy_lstm(module[group.policy])
         if deciding is not None:
             found[group.policy] = deciding.fresh()
+        elif recurrent is not None and _is_flat(group):
+            found[group.policy] = LSTMPolicy(recurrent, distribution_of(module[group.policy]))
     return found
 
 
 def policy_mlps(groups: Sequence[Group], module: MultiRLModule) -> dict[str, PolicyMLP]:
     """Networks of those policies that are plain MLPs on flat views, sharing the modules' parameters."""
     found = {group.policy: policy_mlp(module[group.policy]) for group in groups}
-    flat = {group.policy for group in groups if len(group.observation_space.shape or ()) == 1}
+    flat = {group.policy for group in groups if _is_flat(group)}
     return {policy: mlp for policy, mlp in found.items() if mlp is not None and policy in flat}
+
+
+def _is_flat(group: Group) -> bool:
+    return len(group.observation_space.shape or ()) == 1
 
 
 def _networks(modules: Sequence[RLModule]) -> list[PolicyMLP]:

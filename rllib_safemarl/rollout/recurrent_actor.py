@@ -16,6 +16,7 @@ from rllib_safemarl.envs.team import Group
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.sequences import SequenceStates, map_leaves
 from rllib_safemarl.policies.actor import Acted
+from rllib_safemarl.policies.memory import Memory, leaves
 from rllib_safemarl.rollout.module_actor import ModuleActor
 
 MAX_SEQ_LEN = "max_seq_len"
@@ -37,9 +38,8 @@ class RecurrentActor(ModuleActor):
     """
 
     def __init__(self, group: Group, module: RLModule, normalize_actions: bool, clip_actions: bool) -> None:
-        self._initial = initial_state(module)
+        self._memory = Memory(initial_state(module), len(group.rows))
         self._length = max_seq_len(module, group.policy)
-        self._state: Any = None
         self._since = np.zeros(0, np.intp)
         self._begun: list[tuple[NDArray[np.intp], Any]] | None = None
         super().__init__(group, module, normalize_actions, clip_actions)
@@ -47,19 +47,15 @@ class RecurrentActor(ModuleActor):
 
     def begin(self) -> None:
         """Remember nothing."""
-        self._state, self._since = None, np.zeros(0, np.intp)
+        self._memory.begin()
+        self._since = np.zeros(0, np.intp)
 
     @torch.inference_mode()
     def restart(self, copies: NDArray[np.intp]) -> None:
         """Some copies begin as if nothing had been before, and with a sequence of their own."""
-        if self._state is None:
-            return
-        self._since[copies] = 0
-
-        def reset(leaf: Tensor, start: Tensor) -> None:
-            leaf.unflatten(0, (len(self._since), -1))[copies] = start
-
-        map_leaves(reset, self._state, self._initial)
+        if self._memory.state is not None:
+            self._since[copies] = 0
+            self._memory.restart(copies)
 
     def open(self) -> None:
         """Sequences begin in all copies."""
@@ -80,26 +76,26 @@ class RecurrentActor(ModuleActor):
 
     def memory(self) -> Any:
         """The states of all agents, ``[N * G, ...]``."""
-        return None if self._state is None else map_leaves(lambda leaf: leaf.numpy().copy(), self._state)
+        return self._memory.arrays()
 
     def remember(self, memory: Any) -> None:
         """Go on with a memory; ``None`` is none."""
         self.begin()
-        if memory is not None:
-            self._state = map_leaves(lambda leaf: torch.from_numpy(np.array(leaf)), memory)
+        self._memory.remember(memory)
 
     def act(
         self, views: Mapping[str, NDArray[np.float32]], explore: bool, generator: torch.Generator
     ) -> Acted:
         """As of any actor, after noting the states of sequences that begin."""
         copies = len(views[self.kind])
-        self._meet_rows(copies * self._shape[1])
+        self._memory.meet(copies * self._shape[1])
         if len(self._since) != copies:
             self._since = np.zeros(copies, np.intp)
         if self._begun is not None:
             starting = np.flatnonzero(self._since == 0)
             if len(starting):
-                self._begun.append((starting, map_leaves(lambda leaf: self._of(leaf, starting), self._state)))
+                state = map_leaves(lambda leaf: self._of(leaf, starting), self._memory.state)
+                self._begun.append((starting, state))
         acted = super().act(views, explore, generator)
         self._since = (self._since + 1) % self._length
         return acted
@@ -107,17 +103,12 @@ class RecurrentActor(ModuleActor):
     def _of(self, leaf: Tensor, copies: NDArray[np.intp]) -> NDArray:
         return leaf.unflatten(0, (len(self._since), -1))[copies].numpy()
 
-    def _meet_rows(self, rows: int) -> None:
-        """Begin where nothing is remembered."""
-        if self._state is None:
-            self._state = map_leaves(lambda start: start.expand(rows, *start.shape).clone(), self._initial)
-
     def forward(self, batch: dict[str, Any], explore: bool) -> Mapping[str, Any]:
         """One step ``[B, 1, ...]`` from the present states to the next; without the axis of time again."""
-        rows = len(next(iter(_leaves(batch[Columns.OBS]))))
-        self._meet_rows(rows)
+        rows = len(leaves(batch[Columns.OBS])[0])
+        self._memory.meet(rows)
         observed = map_leaves(lambda leaf: leaf[:, None], batch[Columns.OBS])
-        out = super().forward({Columns.OBS: observed, Columns.STATE_IN: self._state}, explore)
+        out = super().forward({Columns.OBS: observed, Columns.STATE_IN: self._memory.state}, explore)
         if Columns.STATE_OUT not in out:
             raise SafeMARLError(
                 f"{self.name} has an initial state and returned {sorted(out)}; a recurrent module must "
@@ -133,7 +124,7 @@ class RecurrentActor(ModuleActor):
                     "one step; a recurrent module must keep the axis of time, as in [B, T, ...]."
                 )
             now[name] = out[name][:, 0]
-        self._state = map_leaves(self._taken, self._initial, out[Columns.STATE_OUT])
+        self._memory.take(map_leaves(self._taken, self._memory.initial, out[Columns.STATE_OUT]))
         return now or {name: out[name] for name in out if name != Columns.STATE_OUT}
 
     def _taken(self, start: Tensor, leaf: Any) -> Tensor:
@@ -144,14 +135,7 @@ class RecurrentActor(ModuleActor):
                 f"{self.name} returned a state of shape {tuple(leaf.shape[1:])} per row where its initial "
                 f"state has {tuple(start.shape)}."
             )
-        # Restarted copies are written into it.
-        return leaf.clone(memory_format=torch.contiguous_format)
-
-
-def _leaves(tree: Any) -> list[Any]:
-    found: list[Any] = []
-    map_leaves(found.append, tree)
-    return found
+        return leaf
 
 
 def initial_state(module: RLModule) -> Any:

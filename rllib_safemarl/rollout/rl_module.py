@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any
 
 import torch
@@ -11,10 +10,12 @@ from ray.rllib.algorithms.ppo.torch.default_ppo_torch_rl_module import DefaultPP
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.models.base import ACTOR, ENCODER_OUT
 from ray.rllib.core.models.configs import RecurrentEncoderConfig
+from ray.rllib.core.models.torch.encoder import TorchLSTMEncoder
 from ray.rllib.core.models.torch.heads import TorchFreeLogStdMLPHead
 from ray.rllib.core.rl_module.rl_module import RLModule
 from torch import nn
 
+from rllib_safemarl.nn.lstm import LSTMNetwork
 from rllib_safemarl.nn.mlp import PolicyMLP
 from rllib_safemarl.rollout.network_module import NetworkRLModule
 
@@ -22,6 +23,8 @@ OUTPUT_GAIN = 0.01
 """The policy head's initial weights are this share of RLlib's: a first policy acts around 0."""
 
 _ACTIVATIONS = {nn.Tanh: "tanh", nn.ReLU: "relu", nn.SiLU: "silu", nn.ELU: "elu", nn.GELU: "gelu"}
+Layer = tuple[torch.Tensor, torch.Tensor, str]
+"""Weight ``[in, out]``, bias and activation."""
 
 
 class ActorRLModule(DefaultPPOTorchRLModule):
@@ -72,28 +75,51 @@ def policy_mlp(module: RLModule) -> PolicyMLP | None:
         return module.network.folded()
     if type(module) is not ActorRLModule:
         return None
-    encoder = getattr(module.encoder, "actor_encoder", None)
-    parts = [getattr(getattr(part, "net", None), "mlp", None) for part in (encoder, module.pi)]
-    if not all(isinstance(part, nn.Sequential) for part in parts):
+    encoder = _layers(getattr(module.encoder, "actor_encoder", None))
+    head = _layers(module.pi)
+    return None if encoder is None or head is None else _with_head(module, [*encoder, *head])
+
+
+def policy_lstm(module: RLModule) -> LSTMNetwork | None:
+    """The module as layers around an LSTM, sharing its parameters; ``None`` if it is none of ``use_lstm``."""
+    recurrent = getattr(getattr(module, "encoder", None), "encoder", None)
+    if type(module) is not ActorRLModule or not isinstance(recurrent, TorchLSTMEncoder):
         return None
-    weights, biases, activations = [], [], []
-    for layer in chain.from_iterable(part for part in parts if part is not None):
-        if isinstance(layer, nn.Linear):
-            weights.append(layer.weight.detach().t())
-            biases.append(layer.bias.detach())
-            activations.append("linear")
-        elif type(layer) in _ACTIVATIONS and activations and activations[-1] == "linear":
-            activations[-1] = _ACTIVATIONS[type(layer)]
-        else:
-            return None
+    tokenizer = recurrent.tokenizer
+    before, head = [] if tokenizer is None else _layers(tokenizer), _layers(module.pi)
+    after = None if head is None else _with_head(module, head)
+    if before is None or after is None or not recurrent.lstm.batch_first:
+        return None
+    return LSTMNetwork(_plain(before), recurrent.lstm, after)
+
+
+def _with_head(module: ActorRLModule, layers: list[Layer]) -> PolicyMLP | None:
+    """Layers that end in the module's head, with the head's own deviations."""
     if not isinstance(module.pi, TorchFreeLogStdMLPHead):
-        return (
-            PolicyMLP(tuple(weights), tuple(biases), tuple(activations))
-            if (not module.pi.clip_log_std)
-            else None
-        )
+        return None if module.pi.clip_log_std else _plain(layers)
     log_std = module.pi.log_std.detach()
     if module.pi.clip_log_std:
         bound = float(module.pi.log_std_clip_param_const)
         log_std = log_std.clamp(-bound, bound)
-    return PolicyMLP(tuple(weights), tuple(biases), tuple(activations), log_std)
+    return _plain(layers, log_std)
+
+
+def _layers(part: Any) -> list[Layer] | None:
+    """Weight, bias and activation of every layer of a part of RLlib's; ``None`` if it has others."""
+    mlp = getattr(getattr(part, "net", None), "mlp", None)
+    if not isinstance(mlp, nn.Sequential):
+        return None
+    found: list[Layer] = []
+    for layer in mlp:
+        if isinstance(layer, nn.Linear):
+            found.append((layer.weight.detach().t(), layer.bias.detach(), "linear"))
+        elif type(layer) in _ACTIVATIONS and found and found[-1][2] == "linear":
+            found[-1] = (*found[-1][:2], _ACTIVATIONS[type(layer)])
+        else:
+            return None
+    return found
+
+
+def _plain(layers: list[Layer], log_std: torch.Tensor | None = None) -> PolicyMLP:
+    weights, biases, activations = zip(*layers, strict=True) if layers else ((), (), ())
+    return PolicyMLP(weights, biases, activations, log_std)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from rllib_safemarl.evaluation.frames import episode_moments
 from rllib_safemarl.evaluation.rollouts import evaluate_runner
 from rllib_safemarl.evaluation.trained import TrainedTeam
 from rllib_safemarl.functional.sequences import map_leaves
+from rllib_safemarl.policies import load_policy, save_policy
 from rllib_safemarl.rollout.columns import join_copies
 from tests.algorithms.helpers import assert_equal, learner_state
 from tests.algorithms.modules import OwnMemory
@@ -209,14 +211,51 @@ def _acts_alike_elsewhere(path):
     runner.stop()
 
 
-def test_recurrent_policies_are_no_policy_files():
+def test_recurrent_policy_files_act_as_the_evaluation_did(tmp_path):
+    config = _cue_config({**LSTM, "fcnet_hiddens": [16, 8]}, uneven=True, leaves=True)
+    algo = config.build_algo()
+    algo.train()
+    path = algo.save_to_path(str(tmp_path / "checkpoint"))
+    algo.stop()
+    runner = TrainedTeam.read(Path(path)).runner({"explore": False, "seed": 5}, 12)
+    _, batches = runner.run_episodes(12, explore=False)
+    runner.stop()
+    policy = load_policy(path)
+    for _ in range(2):
+        policy.restart()
+        for batch in batches:
+            for t in range(batch.steps):
+                now = batch.observations[t]
+                ours = policy.act_columns(now.values, now.alive, now.positions, now.edges)["agent"]
+                chosen = [batch.groups[name].actions[t] for name in policy.policies]
+                np.testing.assert_array_equal(ours, np.concatenate(chosen, 1))
+                policy.restart(np.flatnonzero(batch.ended[t]))
+    assert any(batch.ended[:-1].any() for batch in batches)
+
+
+def test_damaged_recurrent_policy_files_are_refused(tmp_path):
     algo = _cue_config().build_algo()
+    folder = save_policy(algo.team_policy(), tmp_path / "policy")
+    with pytest.raises(SafeMARLError, match="policy 'left' is a LSTMPolicy, and only feed-forward networks"):
+        save_policy(algo.team_policy(), tmp_path / "onnx", onnx=True)
+    algo.stop()
+    description = json.loads((folder / "policy.json").read_text())
+    for key, value in (("layers", 10**9), ("layers", 2), ("after", []), ("before", ["tanh"] * 2)):
+        changed = json.loads(json.dumps(description))
+        changed["networks"]["left"][key] = value
+        (folder / "policy.json").write_text(json.dumps(changed))
+        with pytest.raises(SafeMARLError, match=r"the policy.s description is damaged|has 0 outputs"):
+            load_policy(folder)
+
+
+def test_users_own_recurrent_modules_are_no_policy_files():
+    algo = _own_config().build_algo()
     with pytest.raises(SafeMARLError) as error:
         algo.team_policy()
     algo.stop()
     assert str(error.value) == (
-        "policy 'left' is recurrent, and policy files hold no recurrent networks; it acts from the "
-        "checkpoint, as in rllib evaluate and safemarl render."
+        "policy 'all' is a OwnMemory; only MLPs of the default RLModule, those of use_lstm, and our own "
+        "planners become policy files. It acts from the checkpoint, as in rllib evaluate."
     )
 
 

@@ -10,7 +10,7 @@ from rllib_safemarl.envs.crossing import CrossingVectorEnv
 from rllib_safemarl.envs.team import describe_team
 from rllib_safemarl.evaluation.trained import TrainedTeam
 from rllib_safemarl.policies import TeamPolicy, save_policy
-from rllib_safemarl.policies.team_policy import PolicySettings
+from rllib_safemarl.policies.acting_team import PolicySettings
 from rllib_safemarl.rollout.actor import portable_policies
 
 COPIES = 3

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+from rllib_safemarl.cli.safemarl import main as safemarl
 from rllib_safemarl.envs import parallel_env
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.policies import load_policy
@@ -75,6 +79,82 @@ assert not [m for m in sys.modules if m == "ray" or m.startswith("ray.")]
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    """The folder that ``safemarl export --onnx`` writes."""
+    out = tmp_path_factory.mktemp("exported") / "policy"
+    done = CliRunner().invoke(safemarl, ["export", trained[1], "--out", str(out), "--onnx"])
+    assert done.exit_code == 0, done.output
+    assert "policy robot_2: MLPPolicy of robot_2\n" in done.output
+    assert f"KiB; load_policy('{out}', runtime='onnx').act(observations)" in done.output.splitlines()[-1]
+    return out
+
+
+def test_an_export_acts_as_the_evaluation_did(trained, exported):
+    policy, onnx = load_policy(exported), load_policy(exported, runtime="onnx")
+    for batch in trained[2]:
+        for t in range(batch.steps):
+            now = batch.observations[t]
+            seen = now.values, now.alive, now.positions, now.edges
+            chosen = np.concatenate([batch.groups[f"robot_{i}"].actions[t] for i in range(4)], 1)
+            np.testing.assert_array_equal(policy.act_columns(*seen)["robot"], np.clip(chosen, -1, 1))
+            np.testing.assert_allclose(
+                onnx.act_columns(*seen)["robot"], np.clip(chosen, -1, 1), rtol=1e-5, atol=1e-6
+            )
+
+
+def test_acting_by_onnx_runtime_loads_neither_torch_nor_ray(exported):
+    program = f"""
+import sys
+from rllib_safemarl import load_policy
+policy = load_policy({str(exported)!r}, runtime="onnx")
+agents = policy.team.agents
+around = dict(positions={{a: [0.0, 0.1] for a in agents}}, neighbours={{a: [] for a in agents}})
+actions = policy.act({{a: [0.1] * 6 for a in agents}}, **around)
+assert len(actions) == 4 and all(a.shape == (2,) for a in actions.values())
+assert not {{"torch", "ray", "onnx"}} & {{m.split(".")[0] for m in sys.modules}}
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_what_onnx_cannot_do_is_said(trained, exported, tmp_path):
+    with pytest.raises(SafeMARLError, match="sample none: act without explore"):
+        load_policy(exported, runtime="onnx").act({}, positions={}, neighbours={}, explore=True)
+    with pytest.raises(SafeMARLError, match="has no ONNX graphs: safemarl export CHECKPOINT"):
+        load_policy(trained[1], runtime="onnx")
+    with pytest.raises(SafeMARLError, match="beta cannot be changed: no policy that plans is ONNX"):
+        load_policy(exported, settings={"beta": 0.5}, runtime="onnx")
+    with pytest.raises(SafeMARLError, match="runtime='jax' is none of torch, onnx"):
+        load_policy(exported, runtime="jax")
+    copied = shutil.copytree(exported, tmp_path / "policy")
+    graph = (copied / "policy_2.onnx").read_bytes()
+    (copied / "policy_2.onnx").write_bytes(graph[:-9])
+    with pytest.raises(SafeMARLError, match=r"policy_2.onnx is damaged or of another policy"):
+        load_policy(copied, runtime="onnx")
+    described = json.loads((copied / "policy.json").read_text())
+    described["onnx_sha256"]["policy_2.onnx"] = hashlib.sha256(graph[:-9]).hexdigest()
+    (copied / "policy.json").write_text(json.dumps(described))
+    with pytest.raises(
+        SafeMARLError, match="ONNX Runtime does not take the graph of policy 'robot_2'"
+    ) as error:
+        load_policy(copied, runtime="onnx")
+    assert "\n" not in str(error.value)
+
+
+def test_an_export_replaces_policies_and_nothing_else(trained, exported, tmp_path):
+    def export(source, out, *flags):
+        return CliRunner().invoke(safemarl, ["export", str(source), "--out", str(out), *flags]).output
+
+    copied = shutil.copytree(exported, tmp_path / "policy")
+    assert "error" not in export(exported, copied)
+    assert sorted(file.name for file in copied.iterdir()) == ["arrays.npz", "policy.json"]
+    (copied / "notes.txt").write_text("mine")
+    assert f"error: --out {copied} holds 'notes.txt', and would be replaced" in export(trained[1], copied)
+    assert "notes.txt is a file; name a folder" in export(trained[1], copied / "notes.txt")
+    assert "error: beta cannot be changed" in export(trained[1], tmp_path / "new", "--set", "beta=0.5")
+    assert (copied / "notes.txt").read_text() == "mine" and not (tmp_path / "new").exists()
+
+
 def test_sampled_actions_follow_the_seed(trained):
     _, path, batches = trained
     now = batches[0].observations[0]
@@ -114,8 +194,6 @@ def test_what_is_missing_is_said(trained, arguments, message):
 
 
 def _copy(trained, tmp_path):
-    import shutil
-
     return shutil.copytree(f"{trained[1]}/policy", tmp_path / "policy")
 
 
@@ -183,8 +261,8 @@ def test_discrete_and_multi_discrete_policies_round_trip(tmp_path):
     from rllib_safemarl.functional.distributions import Categorical, MultiCategorical
     from rllib_safemarl.nn.mlp import PolicyMLP
     from rllib_safemarl.policies import TeamPolicy, save_policy
+    from rllib_safemarl.policies.acting_team import PolicySettings
     from rllib_safemarl.policies.kinds import MLPPolicy
-    from rllib_safemarl.policies.team_policy import PolicySettings
 
     seen = spaces.Dict({"a": spaces.Box(-1, 1, (2,)), "b": spaces.Discrete(3)})
     kinds = (

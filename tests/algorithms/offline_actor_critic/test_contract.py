@@ -12,7 +12,8 @@ from rllib_safemarl.algorithms import ALGORITHMS
 from rllib_safemarl.algorithms.offline_actor_critic.presets import OFFLINE_PRESETS
 from rllib_safemarl.data import read_dataset, write_dataset
 from rllib_safemarl.policies import save_policy
-from rllib_safemarl.policies.team_policy import PolicySettings, TeamPolicy
+from rllib_safemarl.policies.acting_team import PolicySettings
+from rllib_safemarl.policies.team_policy import TeamPolicy
 from rllib_safemarl.rollout.actor import portable_policies
 from tests.algorithms.diffusion_cbf.test_learning import assert_written
 from tests.algorithms.helpers import assert_equal, learner_state_of
