@@ -54,7 +54,11 @@ ENV_RUNNERS, SAFETY = "env_runners", "safety"
 @click.option("--log-info", "-v", is_flag=True, help="Ray's own output, and tracebacks.")
 @one_line_errors
 def evaluate(checkpoint: str, **options: Any) -> None:
-    """Evaluate CHECKPOINT: a checkpoint's folder, or that of a trial or experiment (its newest)."""
+    """Evaluate CHECKPOINT: a checkpoint's folder, or that of a trial or experiment (its newest).
+
+    RLlib pickles checkpoints, so that one can run any code: evaluate those of people you trust. Policy
+    folders, which `safemarl export` writes, hold data only.
+    """
     say_first(f"evaluating {checkpoint}")
     if options["episodes"] and options["steps"]:
         raise SafeMARLError("--episodes and --steps exclude each other.")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rllib_safemarl.data import hdf5, parquet, shards
 from rllib_safemarl.data.columns import SPLIT
+from rllib_safemarl.data.damage import damage_said
 from rllib_safemarl.data.dataset import Dataset, concatenate
 from rllib_safemarl.errors import SafeMARLError
 
@@ -33,6 +34,11 @@ def read_dataset(path: str | Path, verify_hash: bool = False) -> Dataset:
 def iterate_dataset(path: str | Path, verify_hash: bool = False) -> Iterator[Dataset]:
     """Read a dataset piece by piece: a folder's shards, or a file whole; see :func:`read_dataset`."""
     path = Path(path).expanduser()
+    with damage_said(path):
+        yield from _pieces(path, verify_hash)
+
+
+def _pieces(path: Path, verify_hash: bool) -> Iterator[Dataset]:
     if path.is_dir():
         yield from shards.iterate_shards(path, verify_hash)
     elif path.suffix == parquet.SUFFIX:

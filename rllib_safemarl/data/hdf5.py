@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from rllib_safemarl.data.atomic import atomic_path
 from rllib_safemarl.data.checks import check_values
 from rllib_safemarl.data.columns import FINAL, SPLIT, row_specs
+from rllib_safemarl.data.damage import damage_said
 from rllib_safemarl.data.dataset import Dataset, check_offsets, make_dataset
 from rllib_safemarl.data.schema import Schema, schema_from_json, schema_to_json
 from rllib_safemarl.errors import SafeMARLError
@@ -142,7 +143,7 @@ def is_ours(path: Path) -> bool:
     Raises:
         SafeMARLError: it cannot be opened.
     """
-    with open_hdf5(path) as file:
+    with damage_said(path), open_hdf5(path) as file:
         return file.attrs.get("format") == FORMAT
 
 
@@ -204,6 +205,11 @@ def read_hdf5(path: str | Path, verify_hash: bool = False) -> Dataset:
         SafeMARLError: one line with file, column and row of what is wrong.
     """
     path = Path(path)
+    with damage_said(path):
+        return _read_hdf5(path, verify_hash)
+
+
+def _read_hdf5(path: Path, verify_hash: bool) -> Dataset:
     with open_hdf5(path) as file:
         found, version = file.attrs.get("format"), file.attrs.get("format_version")
         if found != FORMAT or version != VERSION:

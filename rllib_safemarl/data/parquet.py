@@ -22,6 +22,7 @@ from rllib_safemarl.data.atomic import atomic_path
 from rllib_safemarl.data.checks import check_values
 from rllib_safemarl.data.chunks import cut_chunks, join_chunks
 from rllib_safemarl.data.columns import FINAL, has_final
+from rllib_safemarl.data.damage import damage_said
 from rllib_safemarl.data.dataset import Dataset, make_dataset
 from rllib_safemarl.data.schema import schema_from_json, schema_to_json
 from rllib_safemarl.errors import SafeMARLError
@@ -174,8 +175,9 @@ def read_parquet(path: str | Path) -> Dataset:
         SafeMARLError: it is missing, cut off or damaged.
     """
     path = Path(path)
-    dataset = join_chunks(decode_chunks(read_table(path), where=str(path)), str(path))
-    return check_values(dataset, str(path))
+    with damage_said(path):
+        dataset = join_chunks(decode_chunks(read_table(path), where=str(path)), str(path))
+        return check_values(dataset, str(path))
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:

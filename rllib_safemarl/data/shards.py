@@ -169,6 +169,8 @@ def read_manifest(folder: Path, check_files: bool = True) -> dict[str, Any]:
         raise SafeMARLError(f"{folder} holds no dataset: there is no {MANIFEST} in it.") from None
     except ValueError as error:
         raise SafeMARLError(f"{path} is damaged: {error}.") from error
+    if not isinstance(manifest, dict):
+        raise SafeMARLError(f"{path} is damaged: it describes nothing.")
     if manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
         raise SafeMARLError(
             f"{path} is {manifest.get('format')!r} of version {manifest.get('version')!r}; this "
@@ -177,11 +179,24 @@ def read_manifest(folder: Path, check_files: bool = True) -> dict[str, Any]:
     try:
         manifest["schema"], manifest["provenance"] = schema_from_json(json.dumps(manifest), str(path))
         manifest["statistics"] = NormaliserStatistics.from_json(manifest["statistics"])
-        for shard in manifest["shards"] if check_files else ():
-            _check_shard(folder / shard["file"], shard["bytes"])
-    except (KeyError, TypeError) as error:
+        if manifest["storage"] not in STORAGES or not isinstance(manifest["finished"], bool):
+            raise ValueError("storage or finished is none of those known")
+        for shard in manifest["shards"]:
+            _check_described(shard)
+            if check_files:
+                _check_shard(folder / shard["file"], shard["bytes"])
+    except SafeMARLError:
+        raise
+    except Exception as error:
         raise SafeMARLError(f"{path} is damaged ({type(error).__name__}: {error}).") from error
     return manifest
+
+
+def _check_described(shard: dict[str, Any]) -> None:
+    if any(type(shard[key]) is not int or shard[key] < 0 for key in ("rows", "episodes", "bytes")):
+        raise ValueError("rows, episodes and bytes of a shard must be whole numbers")
+    if Path(shard["file"]).name != shard["file"]:
+        raise ValueError(f"the shard {shard['file']!r} lies elsewhere")
 
 
 def _check_shard(path: Path, size: int) -> None:
@@ -216,7 +231,7 @@ def iterate_shards(
     split, start = read_split(folder), 0
     for shard in manifest["shards"]:
         path = folder / shard["file"]
-        if verify_hash and file_sha256(path) != shard["sha256"]:
+        if verify_hash and file_sha256(path) != shard.get("sha256"):
             raise SafeMARLError(f"{path} does not fit its SHA-256 in {MANIFEST}; it was changed or damaged.")
         dataset = read_parquet(path) if manifest["storage"] == "parquet" else read_hdf5(path)
         if dataset.schema != manifest["schema"] or dataset.num_episodes != shard["episodes"]:

@@ -31,6 +31,9 @@ VIEW_SETTINGS = ("kappa", "policy_hops", "max_neighbours")
 def read_config(folder: Path) -> tuple[type[Algorithm], AlgorithmConfig]:
     """The algorithm's class and its config, which can be changed, of a checkpoint of any algorithm.
 
+    RLlib pickles them: a checkpoint can run any code as it is read, and must come from someone you trust.
+    Policy folders (:func:`rllib_safemarl.load_policy`) are read without unpickling.
+
     Raises:
         SafeMARLError: the checkpoint cannot be read.
     """

@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -220,8 +219,10 @@ def _read_arrays(path: Path, description: dict[str, Any]) -> Arrays:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile) as error:
-        raise SafeMARLError(f"{path} is damaged: {error}.") from error
+    except Exception as error:
+        # A damaged archive can be wrong in any way, too.
+        said = " ".join(str(error).split())
+        raise SafeMARLError(f"{path} is damaged: {type(error).__name__} {said}.") from error
 
 
 def _describe(policy: TeamPolicy, arrays: Arrays) -> dict[str, Any]:
