@@ -4,8 +4,8 @@
 
 Both sides drive the same scenarios at five decisions and fifteen frames a second, from the same starts, among
 the same traffic, by the same random meta-actions, and observe the same table of the six nearest vehicles for
-every agent. Ours has 32 copies and also computes costs, margins and the agent graph; highway-env has one copy,
-as it always does. ``ratio`` is that of the merge with two agents.
+every agent. Ours has 32 copies and also computes costs, margins and the agent graph; highway-env has one.
+``ratio`` is that of the merge with two agents.
 """
 
 from __future__ import annotations
