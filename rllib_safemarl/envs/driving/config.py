@@ -61,7 +61,7 @@ class DrivingConfig:
     actions: str | None = None
     costs: Sequence[str] = ("total",)
     crash_cost: float = 10.0
-    clearance: float = 2.0
+    clearance: float | None = None
     braking: float | None = None
     leader_follower: bool = False
     rewards: Mapping[str, float] = field(default_factory=dict)
@@ -96,6 +96,7 @@ class DrivingConfig:
             "aggressiveness": 0.0,
             "layout": next(iter(scenario.layouts)),
             "actions": scenario.actions,
+            "clearance": scenario.clearance,
             "braking": BRAKING,
             "time_limit": round(scenario.seconds / self.step_seconds),
         }

@@ -74,7 +74,7 @@ class DrivingVectorEnv(VectorEnv):
             self.fleet, self.pilots, Traffic(self.fleet, driver, braking), seconds, scenario.regulated
         )
         self.meetings = Meetings(network)
-        self._rule = DangerRule(self.meetings, braking, config.clearance)
+        self._rule = DangerRule(self.meetings, braking, float(_known(config.clearance)))
         self._rewards = Rewards(scenario, {**scenario.weights, **config.rewards}, config.step_seconds)
         self._observer = Observer(scenario.ranges, config.observed, config.order, scenario.speeds[-1])
         self.kinds = self._make_kinds()

@@ -179,7 +179,7 @@ class _Canvas:
         place, everything = self._places(), self._everything()
         for agent in np.flatnonzero(env.active()[copy]):
             closing = max(float(danger.closing[copy, agent]), 0.0)
-            needs = env.config.clearance + closing**2 / (2.0 * float(env.config.braking or 1.0))
+            needs = float(env.config.clearance or 0.0) + closing**2 / (2.0 * float(env.config.braking or 1.0))
             unsafe = danger.margin[copy, agent] < 0.0
             bands.append(self._path(int(agent), 0.5 * LENGTH, 0.5 * LENGTH + needs))
             colours.append(_DANGER if unsafe else _SAFE)

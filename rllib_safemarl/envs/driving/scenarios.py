@@ -50,6 +50,7 @@ class Scenario:
         past_exit: metres along the last road of a route at which an agent has arrived.
         actions: the default, see ``DrivingConfig.actions``.
         lateral: whether agents may change lanes.
+        clearance: κ_s, the default, metres.
         driver: how careful traffic drives.
         spawn: vehicles that enter per second, of which each vehicle of the traffic adds so many.
         regulated: whether there is a right of way.
@@ -71,6 +72,7 @@ class Scenario:
     past_exit: float = 0.0
     actions: str = "discrete"
     lateral: bool = True
+    clearance: float = 2.0
     driver: Driver = field(default_factory=Driver)
     spawn: float = 0.0
     regulated: bool = False
@@ -113,14 +115,16 @@ _EXITS = ("exr", "sxr", "nxr", "wxr")
 
 
 def _roundabout_agents(network: Network, count: int) -> list[Start]:
-    """Every second one is already nearer to the circle, so that ways meet at the same time."""
+    """Every second one is already on the circle, and comes by as the one before it enters."""
     found = []
     for i in range(count):
         far, gate, ring, leave = _ENTRIES[i % 4]
         straight = network.lane(far, gate)
         length = float(network.lanes.length[straight])
-        if i % 2 and i < 4:
-            found.append(Start(network.lane(gate, ring), 6.0, 5.0, 9.0, 2.0, (leave,)))
+        if i in (1, 3):
+            road = network.road(ring, _ROUND[(_ROUND.index(ring) + 1) % len(_ROUND)])
+            outer = int(network.first[road] + network.count[road]) - 1
+            found.append(Start(outer, 6.0, 5.0, 9.0, 2.0, (_ENTRIES[i - 1][3],)))
         else:
             found.append(Start(straight, length - 12.0 - 22.0 * (i // 4), 6.0, 9.0, 2.0, (leave,)))
     return found
@@ -237,6 +241,7 @@ SCENARIOS: dict[str, Scenario] = {
         },
         traffic=4,
         past_exit=60.0,
+        seconds=25.0,
         clip_speed=False,
         view=(95.0, 14.0),
     ),
@@ -280,6 +285,7 @@ SCENARIOS: dict[str, Scenario] = {
         traffic=5,
         past_exit=25.0,
         lateral=False,
+        clearance=1.0,
         driver=Driver(gap=7.0, comfort_acceleration=6.0, comfort_braking=3.0),
         spawn=0.05,
         regulated=True,

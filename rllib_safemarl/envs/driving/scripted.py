@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rllib_safemarl.envs.driving.danger import meetings_of, near_pairs
 from rllib_safemarl.envs.driving.env import DrivingVectorEnv
-from rllib_safemarl.envs.driving.fleet import LENGTH
+from rllib_safemarl.envs.driving.fleet import LENGTH, NOWHERE
 from rllib_safemarl.envs.driving.lanes import Array, Index
 from rllib_safemarl.envs.driving.pilots import (
     FASTER,
@@ -33,6 +33,8 @@ Bool = NDArray[np.bool_]
 
 COMFORT = 3.0
 """Acceleration that careful drivers use, metres per second squared."""
+LINE_UP = 120.0
+"""Careful drivers line up so far before two lanes become one, metres."""
 
 
 def stand_still(env: DrivingVectorEnv) -> Actions:
@@ -67,6 +69,7 @@ def yielding(
         room: seconds of speed that must be free ahead and behind to change lanes.
     """
     wanted = np.minimum(_behind_others(env, time_gap), _at_meetings(env, patience))
+    wanted = np.minimum(wanted, _into_line(env, time_gap))
     side = _off_ending_lanes(env)
     side = np.where(_has_room(env, side, room), side, 0)
     return _act(env, wanted, side)
@@ -135,12 +138,38 @@ def _free(env: DrivingVectorEnv) -> Array:
 
 def _behind_others(env: DrivingVectorEnv, time_gap: float) -> Array:
     """The intelligent driver model behind whoever is next on the path, towards the top speed."""
-    danger, speed = env.moment.danger, env.fleet.speed[:, : env.num_agents]
-    gap = np.maximum(danger.gap, 0.1)
-    wanted = env.config.clearance + 1.0 + speed * time_gap
-    wanted = wanted + speed * danger.closing / (2.0 * np.sqrt(COMFORT * COMFORT))
+    danger = env.moment.danger
+    return np.minimum(_free(env), _keep_behind(env, danger.gap, danger.closing, time_gap))
+
+
+def _keep_behind(env: DrivingVectorEnv, gap: Array, closing: Array, time_gap: float) -> Array:
+    speed = env.fleet.speed[:, : env.num_agents]
+    wanted = env.clearance + 1.0 + speed * time_gap + speed * closing / (2.0 * COMFORT)
     share = np.maximum(speed, 0.0) / env.pilots.speeds[-1]
-    return np.minimum(_free(env), COMFORT * (1.0 - share**4 - (np.maximum(wanted, 0.0) / gap) ** 2) + 0.5)
+    room = np.maximum(wanted, 0.0) / np.maximum(gap, 0.1)
+    return COMFORT * (1.0 - share**4 - room**2) + 0.5
+
+
+def _into_line(env: DrivingVectorEnv, time_gap: float) -> Array:
+    """Braking behind those who will be ahead on the lane that another one joins, as if all were on it."""
+    fleet, network, agents = env.fleet, env.network, env.num_agents
+    lane, offset = env.moment.paths.ahead
+    wanted = np.full(_shape(env), np.inf)
+    for ending in np.flatnonzero(network.blocked):
+        joins = (lane == ending) | (lane == ending - 1)
+        # Where everybody is on the lane that goes on, from its beginning, metres.
+        place = np.where(joins & fleet.present[..., None], -offset, -NOWHERE).max(-1)
+        near = (place[:, :agents] > -LINE_UP) & (place[:, :agents] < network.lanes.length[ending])
+        ahead = place[:, None] - place[:, :agents, None]
+        slots = np.arange(fleet.shape[1])
+        first = (ahead > 0.0) | ((ahead == 0.0) & (slots < np.arange(agents)[:, None]))
+        ahead = np.where(first & near[..., None] & (slots != np.arange(agents)[:, None]), ahead, np.inf)
+        leader = ahead.argmin(-1)
+        gap = np.take_along_axis(ahead, leader[..., None], -1)[..., 0] - LENGTH
+        closing = fleet.speed[:, :agents] - np.take_along_axis(fleet.speed, leader, 1)
+        behind = _keep_behind(env, gap, np.where(np.isfinite(gap), closing, 0.0), time_gap)
+        wanted = np.minimum(wanted, np.where(np.isfinite(gap), np.maximum(behind, -COMFORT), np.inf))
+    return wanted
 
 
 def _at_meetings(env: DrivingVectorEnv, patience: float) -> Array:
@@ -158,7 +187,7 @@ def _at_meetings(env: DrivingVectorEnv, patience: float) -> Array:
         # Agents give way to the traffic that is inside or earlier; of equals the lower number goes.
         later = (other_comes < comes) | ((other_comes == comes) & (other < own))
         gives = together & later & ~inside & (own < fleet.agents)
-        room = np.maximum(met.enter[mine] - env.config.clearance - 0.5, 0.1)
+        room = np.maximum(met.enter[mine] - env.clearance - 0.5, 0.1)
         brake = np.where(gives, -(speed**2) / (2.0 * room), np.inf)
         brake = np.where(brake > -0.5 * COMFORT, np.inf, brake)
         mine_too = np.flatnonzero(own < fleet.agents)
@@ -195,7 +224,7 @@ def _has_room(env: DrivingVectorEnv, side: Index, room: float) -> Bool:
         speed = np.where(there < vehicles, fleet.speed[copy, np.minimum(there, vehicles - 1)], 0.0)
         closing = ahead * (fleet.speed[copy, slot] - speed)
         behind = fleet.speed[copy, slot] if ahead > 0 else speed
-        needed = env.config.clearance + 1.0 + room * np.maximum(closing, 0.15 * np.maximum(behind, 0.0))
+        needed = env.clearance + 1.0 + room * np.maximum(closing, 0.15 * np.maximum(behind, 0.0))
         needed = needed + np.maximum(closing, 0.0) ** 2 / (2.0 * COMFORT)
         free[copy, slot] &= (other < 0) | (gap > needed)
     return free

@@ -44,7 +44,7 @@ class Simulator:
         pilots.steer(angles[:, : fleet.agents])
         np.copyto(fleet.steering, angles, where=driving)
         pilots.accelerate(self.seconds)
-        traffic.accelerate(driving)
+        traffic.accelerate(driving, self.seconds)
         self.fleet.clock += 1
         if self._rules_every:
             due = np.flatnonzero(self.fleet.clock % self._rules_every == 0)

@@ -128,8 +128,8 @@ class Traffic:
         acting[:, : self.fleet.agents] = False
         return acting
 
-    def accelerate(self, acting: Bool) -> None:
-        """Choose accelerations for the next frame, once target lanes are known."""
+    def accelerate(self, acting: Bool, seconds: float) -> None:
+        """Choose accelerations for the next frame of ``seconds``, once target lanes are known."""
         fleet = self.fleet
         copy, slot = np.nonzero(acting)
         if not len(copy):
@@ -147,7 +147,9 @@ class Traffic:
         wanted = self.acceleration(both.copy, both.slot, front, exponent)
         wanted, aside = wanted[: len(copy)], wanted[len(copy) :]
         wanted[turning] = np.minimum(wanted[turning], aside)
-        fleet.acceleration[copy, slot] = np.minimum(np.maximum(wanted, -self.braking), MOST_ACCELERATION)
+        # Brakes do not drive backwards.
+        least = np.maximum(-self.braking, -np.maximum(fleet.speed[copy, slot], 0.0) / seconds)
+        fleet.acceleration[copy, slot] = np.minimum(np.maximum(wanted, least), MOST_ACCELERATION)
 
     def acceleration(self, copy: Index, ego: Index, front: Index, exponent: Array) -> Array:
         """The intelligent driver model: ``a (1 − (v / v₀)^δ − (d* / d)²)``, metres per second squared.

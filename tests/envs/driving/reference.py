@@ -38,7 +38,7 @@ class Accelerated(ControlledVehicle):
 
 
 def driver_class(driver, braking):
-    """highway-env's traffic with the parameters of a Driver."""
+    """highway-env's traffic with the parameters of a Driver, and brakes that do not drive backwards."""
 
     class Traffic(IDMVehicle):
         DISTANCE_WANTED = driver.gap
@@ -52,7 +52,8 @@ def driver_class(driver, braking):
 
         def act(self, action=None):
             super().act(action)
-            self.action["acceleration"] = max(self.action["acceleration"], -braking)
+            least = max(-braking, -max(self.speed, 0.0) * 15.0)
+            self.action["acceleration"] = max(self.action["acceleration"], least)
 
     return Traffic
 

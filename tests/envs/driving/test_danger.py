@@ -136,7 +136,7 @@ def test_on_a_circle_gaps_are_arcs():
 
 def _crossing(first, second):
     """Two on straight ways across an intersection, so far from its middle, at these speeds."""
-    env = _env("intersection", actions="acceleration")
+    env = _env("intersection", actions="acceleration", clearance=2.0)
     for slot, arm, (distance, speed) in ((0, 0, first), (1, 1, second)):
         fleet, network = env.fleet, env.network
         _put(env, slot, (f"o{arm}", f"ir{arm}", 0), 100.0 + 11.0 - distance, speed)

@@ -21,14 +21,21 @@ def _all(env, meaning):
     return {kind.name: np.full((env.num_copies, len(kind.agents)), number) for kind in env.kinds}
 
 
-@pytest.mark.parametrize("scenario", list(SCENARIOS))
-@pytest.mark.parametrize("actions", ["discrete", "acceleration", "continuous"])
+@pytest.mark.parametrize(
+    ("scenario", "actions"),
+    [
+        *((scenario, "discrete") for scenario in SCENARIOS),
+        ("merge", "acceleration"),
+        ("roundabout", "continuous"),
+        ("racetrack", "continuous"),
+    ],
+)
 def test_steps_are_finite_and_nobody_begins_in_danger(scenario, actions):
     env = DrivingVectorEnv(8, scenario=scenario, n_agents=4, actions=actions, costs=["collision", "headway"])
     observation = env.reset(1)
     assert (env.moment.danger.margin > 0.0).all()
     rng = np.random.default_rng(0)
-    for _ in range(12):
+    for _ in range(8):
         space = env.kinds[0].action_space
         shape = (8, 4, *space.shape)
         chosen = rng.integers(0, space.n, shape) if actions == "discrete" else rng.uniform(-0.3, 0.3, shape)
@@ -72,10 +79,10 @@ def test_braking_is_limited_and_less_so_where_it_is_slippery():
     for settings, most in (({}, 6.0), ({"shift": "slippery"}, 3.0), ({"braking": 2.0}, 2.0)):
         env = DrivingVectorEnv(1, scenario="highway", traffic=0, **settings)
         env.reset(0)
-        before = env.fleet.speed.copy()
-        for _ in range(2):
-            env.step(_all(env, SLOWER))
-        np.testing.assert_allclose(before - env.fleet.speed, 0.4 * most, atol=1e-9)
+        for agent in range(2):
+            _put(env, agent, ("0", "1", agent), 100.0, 25.0)
+        env.step(_all(env, SLOWER))
+        np.testing.assert_allclose(env.fleet.speed, 25.0 - 0.2 * most, atol=1e-9)
 
 
 def test_a_crash_ends_the_episode_for_all_and_costs_those_who_crashed():
@@ -102,6 +109,7 @@ def test_who_arrives_leaves_and_the_first_is_told():
     env.reset(0)
     for agent, s in enumerate((490.0, 496.0, 494.0)):
         _put(env, agent, ("0", "1", agent), s, 20.0)
+        env.fleet.target_speed[0, agent] = 20.0
     idle = _all(env, IDLE)
     step = env.step(idle)
     assert step.terminated.tolist() == [[False, True, False]] and step.ending is None
@@ -117,7 +125,7 @@ def test_who_arrives_leaves_and_the_first_is_told():
     figures = {name: float(value[0]) for name, value in step.ending.metrics.items()}
     assert figures["agent_1_first"] == figures["arrived"] == 1.0
     assert figures["crash"] == figures["slow"] == figures["agent_0_first"] == figures["agent_2_first"] == 0.0
-    np.testing.assert_allclose(figures["mean_speed"], 20.0, rtol=0.05)
+    np.testing.assert_allclose(figures["mean_speed"], 20.0, rtol=1e-6)
     assert not step.truncated.any()
 
 
@@ -131,7 +139,7 @@ def test_out_of_time_is_slow():
     assert env.steps.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("scenario", list(SCENARIOS))
+@pytest.mark.parametrize("scenario", ["merge", "roundabout", "intersection"])
 def test_exactly_one_outcome_is_true(scenario):
     env = DrivingVectorEnv(8, scenario=scenario, n_agents=3, actions="acceleration", time_limit=60)
     env.reset(0)
@@ -159,10 +167,9 @@ def test_freely_steered_agents_crash_by_leaving_the_road():
 def test_accelerated_agents_leave_the_ramp_by_themselves():
     env = DrivingVectorEnv(4, scenario="merge", traffic=0, actions="acceleration")
     env.reset(0)
-    wanted = np.zeros((4, 2, 1), np.float32)
-    wanted[:, 1] = -0.15  # The agent on the ramp lets the other go first.
-    arrived = []
-    for _ in range(101):
+    wanted, arrived = np.zeros((4, 2, 1), np.float32), []
+    for t in range(101):
+        wanted[:, 1] = -0.4 if t < 15 else 0.0  # The agent on the ramp lets the other go first.
         step = env.step({"vehicle": wanted})
         if step.ending is not None:
             arrived += step.ending.metrics["agent_0_first"].tolist()

@@ -42,7 +42,7 @@ def test_infos_bring_costs_margin_speed_and_the_reward_in_parts():
             assert (info["margin"] < 0) == info["cost_headway"] and info["gap"] <= 80.0
             parts = ("collision_reward", "right_lane_reward", "high_speed_reward", "on_road_reward")
             assert all(np.isfinite(info[part]) for part in parts)
-    figures = infos["agent_0"]["episode"]
+    figures = next(iter(infos.values()))["episode"]
     assert figures["crash"] + figures["slow"] + figures["agent_0_first"] + figures["agent_1_first"] == 1.0
 
 

@@ -30,8 +30,7 @@ def _outcomes(name, scenario, **settings):
 
 
 @pytest.mark.parametrize(
-    ("scenario", "settings"),
-    [("merge", {}), ("merge", {"actions": "acceleration"}), ("intersection", {})],
+    ("scenario", "settings"), [("merge", {"actions": "acceleration"}), ("intersection", {})]
 )
 def test_who_yields_crashes_less_and_still_arrives(scenario, settings):
     careful, fast = (_outcomes(name, scenario, **settings) for name in ("yielding", "reckless"))
