@@ -18,7 +18,7 @@ def _near(picture, colour, within=40):
     return float((np.abs(picture.astype(int) - colour).sum(-1) < within).mean())
 
 
-@pytest.mark.parametrize("scenario", ["merge", "roundabout", "intersection", "racetrack", "highway"])
+@pytest.mark.parametrize("scenario", ["merge", "roundabout", "racetrack"])
 def test_pictures_keep_their_size_and_change_nothing(scenario):
     env = DrivingVectorEnv(2, scenario=scenario, n_agents=3)
     env.reset(0)
