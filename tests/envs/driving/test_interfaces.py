@@ -34,8 +34,9 @@ def test_infos_bring_costs_margin_speed_and_the_reward_in_parts():
     pytest.importorskip("highway_env")
     env = parallel_env("safemarl/driving", costs=["collision", "headway"])
     env.reset(seed=0)
+    rng = np.random.default_rng(0)
     while env.agents:
-        actions = {agent: env.action_space(agent).sample() for agent in env.agents}
+        actions = {agent: rng.integers(env.action_space(agent).n) for agent in env.agents}
         *_, infos = env.step(actions)
         for info in infos.values():
             assert info["cost"] == {"collision": info["cost_collision"], "headway": info["cost_headway"]}
@@ -44,6 +45,22 @@ def test_infos_bring_costs_margin_speed_and_the_reward_in_parts():
             assert all(np.isfinite(info[part]) for part in parts)
     figures = next(iter(infos.values()))["episode"]
     assert figures["crash"] + figures["slow"] + figures["agent_0_first"] + figures["agent_1_first"] == 1.0
+
+
+def test_choices_go_on_when_an_agent_has_left():
+    pytest.importorskip("highway_env")
+    from rllib_safemarl.envs.driving.pilots import IDLE, SLOWER
+    from tests.envs.driving.test_danger import _put
+
+    env = parallel_env("safemarl/driving", scenario="highway", traffic=0)
+    env.reset(seed=0)
+    copies = env._copy.env
+    for agent, s in enumerate((498.0, 200.0)):
+        _put(copies, agent, ("0", "1", 2 * agent), s, 25.0)
+    env.step({agent: IDLE for agent in env.agents})
+    assert env.agents == ["agent_1"]
+    env.step({"agent_1": SLOWER})
+    assert copies.fleet.target_speed[0, 1] == 20.0
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,14 @@ from rllib_safemarl.envs.driving import DrivingVectorEnv
 from rllib_safemarl.envs.driving.scripted import CONTROLLERS
 from rllib_safemarl.errors import SafeMARLError
 
+COPIES = 12
+
 
 def _outcomes(name, scenario, **settings):
-    """Shares of outcomes of the first episodes of some copies, and their cost."""
-    env = DrivingVectorEnv(16, scenario=scenario, n_agents=2, **settings)
+    """Shares of crashes and arrivals, and mean speed, in the first episodes of some copies."""
+    env = DrivingVectorEnv(COPIES, scenario=scenario, n_agents=2, **settings)
     env.reset(0)
-    found = np.full((16, 3), np.nan)
+    found = np.full((COPIES, 3), np.nan)
     for _ in range(env.time_limit):
         step = env.step({"vehicle": CONTROLLERS[name](env)})
         if step.ending is not None:
@@ -30,16 +32,17 @@ def _outcomes(name, scenario, **settings):
 
 
 @pytest.mark.parametrize(
-    ("scenario", "settings"), [("merge", {"actions": "acceleration"}), ("intersection", {})]
+    ("scenario", "settings"), [("merge", {}), ("merge", {"actions": "acceleration"}), ("intersection", {})]
 )
 def test_who_yields_crashes_less_and_still_arrives(scenario, settings):
     careful, fast = (_outcomes(name, scenario, **settings) for name in ("yielding", "reckless"))
-    assert careful[0] <= 0.2 and fast[0] >= careful[0] + 0.3
+    # At most one of them crashes.
+    assert careful[0] <= 1.0 / COPIES and fast[0] >= careful[0] + 0.3
     assert careful[1] >= 0.75 and careful[2] > 0.5 * fast[2]
 
 
 def test_freely_steered_agents_stay_on_the_racetrack():
-    env = DrivingVectorEnv(8, scenario="racetrack", traffic=0)
+    env = DrivingVectorEnv(4, scenario="racetrack", traffic=0)
     env.reset(0)
     crashes = []
     for _ in range(120):
