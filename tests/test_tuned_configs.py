@@ -15,8 +15,9 @@ FILES = [file for file in sorted(ROOT.rglob("*.yaml")) if not {"suites", "data"}
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_shipped_configs_are_valid_and_fit_two_cpus(file):
     for experiment in read_experiments(file, TrainFlags()):
-        if experiment.config["env"] == "safemarl/mujoco":
-            pytest.importorskip("mujoco")
+        for env, package in (("safemarl/mujoco", "mujoco"), ("safemarl/driving", "highway_env")):
+            if experiment.config["env"] == env:
+                pytest.importorskip(package)
         check_experiment(experiment, build_env=True)
         for point in grid_points(experiment.config):
             assert shortage(experiment.run, point, [{"CPU": 2.0}]) is None

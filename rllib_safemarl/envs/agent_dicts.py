@@ -82,12 +82,13 @@ class AgentDicts:
 
     def _columns(self, actions: Mapping[Any, Any]) -> dict[str, NDArray]:
         """Kind → ``[1, A_kind, ...]``; agents that do not act get zeros, which nobody reads."""
-        return {
-            kind.name: np.asarray(
-                [actions.get(self.possible_agents[i], np.zeros(kind.action_space.shape)) for i in kind.agents]
-            )[None]
-            for kind in self.env.kinds
-        }
+        columns = {}
+        for kind in self.env.kinds:
+            # Of the space's type: a float among choices would make floats of all.
+            nothing = np.zeros(kind.action_space.shape, kind.action_space.dtype)
+            chosen = [actions.get(self.possible_agents[i], nothing) for i in kind.agents]
+            columns[kind.name] = np.asarray(chosen)[None]
+        return columns
 
     def _observations(self, observation: Observation, shown: NDArray[np.bool_]) -> dict[Any, Any]:
         return {

@@ -10,12 +10,14 @@ from rllib_safemarl.errors import SafeMARLError, nearest_name
 
 ENVIRONMENTS: dict[str, str] = {
     "safemarl/crossing": "rllib_safemarl.envs.crossing:CrossingVectorEnv",
+    "safemarl/driving": "rllib_safemarl.envs.driving:DrivingVectorEnv",
     "safemarl/mujoco": "rllib_safemarl.envs.mujoco:MujocoVectorEnv",
 }
 """Environment name → ``module:class`` of its VectorEnv."""
 
 CONTROLLERS: dict[str, str] = {
     "safemarl/crossing": "rllib_safemarl.envs.crossing.scripted:CONTROLLERS",
+    "safemarl/driving": "rllib_safemarl.envs.driving.scripted:CONTROLLERS",
     "safemarl/mujoco": "rllib_safemarl.envs.mujoco.scripted:CONTROLLERS",
 }
 """Environment name → ``module:mapping`` of its scripted controllers: name → function of the VectorEnv."""
