@@ -154,11 +154,14 @@ def _asked_for(suite: Suite, inputs: Path, rows: Sequence[RowSummary]) -> Iterat
     data = next((trial.data for trial in suite.trials if signals and trial.row == signals.row), None)
     if signals is not None and data is not None:
         from rllib_safemarl.data import read_dataset
-        from rllib_safemarl.evaluation.figures_signals import signals_figure
+        from rllib_safemarl.evaluation.figures_signals import of_behaviour, signals_figure
 
         dataset = read_dataset(resolve(data, inputs))
-        caption = f"{signals.row}: how signals of a step spread by the action taken"
-        title = f"{signals.row}: signals by action"
+        if signals.behaviour:
+            dataset = of_behaviour(dataset, signals.behaviour)
+        name = signals.behaviour or signals.row
+        caption = f"{name}: how signals of a step spread by the action taken"
+        title = f"{name}: signals by action"
         yield Picture(BY_ACTION, caption), signals_figure(dataset, signals.signals, signals.actions, title)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rllib_safemarl.data.columns import SIGNALS
 from rllib_safemarl.data.dataset import Dataset
-from rllib_safemarl.errors import SafeMARLError
+from rllib_safemarl.errors import SafeMARLError, nearest_name
 from rllib_safemarl.evaluation.figures import colour_of, new_figure, tidy
 
 BINS = 5
@@ -68,6 +68,18 @@ def signals_figure(
     if title:
         figure.suptitle(title, fontweight="bold")
     return figure
+
+
+def of_behaviour(dataset: Dataset, name: str) -> Dataset:
+    """The episodes of one behaviour.
+
+    Raises:
+        SafeMARLError: the dataset knows no such behaviour.
+    """
+    known = dataset.provenance.behaviours
+    if name not in known or "behaviour" not in dataset.episodes:
+        raise SafeMARLError(f"the dataset has no behaviour {name!r}.{nearest_name(name, known)}")
+    return dataset.select(dataset["behaviour"] == known.index(name))
 
 
 def _signal(dataset: Dataset, signal: str) -> NDArray[np.float64]:

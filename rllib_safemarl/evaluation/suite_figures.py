@@ -10,7 +10,7 @@ from rllib_safemarl.errors import SafeMARLError, nearest_name
 from rllib_safemarl.evaluation.suite_parts import mapping
 
 _KEYS = ("outcomes", "curves", "signals")
-_SIGNALS_KEYS = ("row", "signals", "actions")
+_SIGNALS_KEYS = ("row", "behaviour", "signals", "actions")
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,13 @@ class SignalsFigure:
         row: of the suite, a dataset.
         signals: names of them, as the environment gives them.
         actions: names of the actions, in order; empty for their numbers.
+        behaviour: of the dataset, whose episodes are taken; empty for all.
     """
 
     row: str
     signals: tuple[str, ...]
     actions: tuple[str, ...] = ()
+    behaviour: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def _read_signals(value: Any, rows: Mapping[str, Any], where: str) -> SignalsFig
     signals = _names(given.get("signals"), f"signals of {where}")
     if not signals:
         raise SafeMARLError(f"{where} names none: add signals: [collision_reward], for example.")
-    return SignalsFigure(row, signals, _names(given.get("actions"), f"actions of {where}"))
+    actions = _names(given.get("actions"), f"actions of {where}")
+    return SignalsFigure(row, signals, actions, str(given.get("behaviour") or ""))
 
 
 def _names(value: Any, where: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from rllib_safemarl.data import ActionSchema
+from rllib_safemarl.data import ActionSchema, Provenance
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.evaluation.comparison import results_frame
 from rllib_safemarl.evaluation.comparison_rows import summarise_rows
@@ -18,7 +18,7 @@ from rllib_safemarl.evaluation.figures_curves import PANELS, RETURN, Panel, comp
 from rllib_safemarl.evaluation.figures_outcomes import outcomes_figure
 from rllib_safemarl.evaluation.figures_profiles import profiles_figure
 from rllib_safemarl.evaluation.figures_results import BROKEN, HELD, results_figure
-from rllib_safemarl.evaluation.figures_signals import signals_figure
+from rllib_safemarl.evaluation.figures_signals import of_behaviour, signals_figure
 from tests.evaluation.test_comparison_rows import dangerous
 from tests.evaluation.test_comparison_scores import result, rows
 from tests.offline.datasets import numbered
@@ -238,6 +238,15 @@ def test_signals_spread_by_the_action_taken():
     taken = [np.arange(100.0)[numbers[:, 0] == choice] for choice in (0, 1)]
     for of_action in taken:
         assert np.median(of_action) in medians
+    labelled = replace(
+        choices,
+        episodes={**choices.episodes, "behaviour": np.array([1, 0])},
+        provenance=Provenance(behaviours=("x", "y")),
+    )
+    part = of_behaviour(labelled, "y")
+    np.testing.assert_array_equal(part["signals/gap"][:, 0], np.arange(40.0))
+    with pytest.raises(SafeMARLError, match="no behaviour 'z'"):
+        of_behaviour(labelled, "z")
     # Of an action that is a number, parts of its range: steps / 100 from 0 to 0.59.
     (axes,) = signals_figure(replace(dataset, rows=rows), ["gap"]).axes
     assert axes.get_xticklabels()[0].get_text() == "0 to 0.12"
