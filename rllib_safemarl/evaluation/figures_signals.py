@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -41,26 +42,7 @@ def signals_figure(
     grid = figure.subplots(1, len(signals), squeeze=False)[0]
     for k, (axes, signal) in enumerate(zip(grid, signals, strict=True)):
         values = _signal(dataset, signal)
-        spread = [values[acted & (numbers == choice)] for choice in range(len(names))]
-        drawn = [choice for choice, of_action in enumerate(spread) if len(of_action)]
-        boxes = axes.boxplot(
-            [spread[choice] for choice in drawn],
-            positions=drawn,
-            whis=(5, 95),
-            showfliers=False,
-            showmeans=True,
-            patch_artist=True,
-            widths=0.6,
-            meanprops={
-                "marker": "D",
-                "markerfacecolor": "black",
-                "markeredgecolor": "black",
-                "markersize": 4,
-            },
-            medianprops={"color": "black"},
-        )
-        for box in boxes["boxes"]:
-            box.set(facecolor=colour_of(k), alpha=0.75)
+        _draw(axes, [values[acted & (numbers == choice)] for choice in range(len(names))], colour_of(k))
         axes.set_xticks(range(len(names)), names, rotation=30 if max(map(len, names)) > 4 else 0)
         tidy(axes, signal.replace("_", " "))
         axes.set_ylabel("per step" if k == 0 else "")
@@ -68,6 +50,24 @@ def signals_figure(
     if title:
         figure.suptitle(title, fontweight="bold")
     return figure
+
+
+def _draw(axes: Axes, spread: Sequence[NDArray[np.float64]], colour: str) -> None:
+    """One box per action that was ever taken."""
+    drawn = [choice for choice, of_action in enumerate(spread) if len(of_action)]
+    boxes = axes.boxplot(
+        [spread[choice] for choice in drawn],
+        positions=drawn,
+        whis=(5, 95),
+        showfliers=False,
+        showmeans=True,
+        patch_artist=True,
+        widths=0.6,
+        meanprops={"marker": "D", "markerfacecolor": "black", "markeredgecolor": "black", "markersize": 4},
+        medianprops={"color": "black"},
+    )
+    for box in boxes["boxes"]:
+        box.set(facecolor=colour, alpha=0.75)
 
 
 def of_behaviour(dataset: Dataset, name: str) -> Dataset:

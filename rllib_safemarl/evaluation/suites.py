@@ -139,13 +139,11 @@ def read_suite(
         f"environments of {where}",
     )
     unseen = _read_unseen(document, limits, environments, where)
-    controllers = read_controllers(limits.get("controllers", document.get("controllers")), rows, where)
-    seeds = read_seeds(limits.get("seeds", document.get("seeds", 1)), where)
-    episodes = positive(
-        limits.get("evaluation_episodes", document.get("evaluation_episodes", EPISODES)),
-        f"evaluation_episodes of {where}",
-    )
-    tuning = read_tuning(limits.get("tuning", document.get("tuning")), seeds, episodes, where)
+    asked = {"seeds": 1, "evaluation_episodes": EPISODES, **document, **limits}
+    controllers = read_controllers(asked.get("controllers"), rows, where)
+    seeds = read_seeds(asked["seeds"], where)
+    episodes = positive(asked["evaluation_episodes"], f"evaluation_episodes of {where}")
+    tuning = read_tuning(asked.get("tuning"), seeds, episodes, where)
     maker = TrialMaker(where, base, limits, environments, seeds, choices or {})
     given = read_all_variants(document.get("variants"), rows, limits.get("variants"), where)
     trials, several = (*maker.of_rows(rows), *maker.of_controllers(controllers)), len(environments) > 1

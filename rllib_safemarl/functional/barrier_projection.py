@@ -105,12 +105,33 @@ def project_actions(
     allowed = value.detach() >= -tolerance
     if bool(allowed.all()):
         return Projection(wanted, value.detach(), ~allowed, allowed)
-    tried, values, done = [wanted], [value.detach()], allowed
+    actions, value = _linearised(wanted, leaf, value, constraint, (low, high), rounds, tolerance)
+    if candidates is not None and not bool((value >= -tolerance).any(1).all()):
+        actions, value = _with_candidates(actions, value, constraint, candidates, tolerance)
+    good = value >= -tolerance
+    distance = (actions - wanted[:, None]).square().sum(-1)
+    satisfied = good.any(1)
+    index = torch.where(satisfied, torch.where(good, distance, math.inf).argmin(1), value.argmax(1))
+    rows = torch.arange(len(wanted), device=wanted.device)
+    return Projection(actions[rows, index], value[rows, index], ~allowed, satisfied)
+
+
+def _linearised(
+    wanted: Tensor,
+    leaf: Tensor,
+    value: Tensor,
+    constraint: Constraint,
+    bounds: tuple[Tensor, Tensor],
+    rounds: int,
+    tolerance: float,
+) -> tuple[Tensor, Tensor]:
+    """The wanted actions and the solutions after them ``[B, 1 + K, D]``, and c of all."""
+    tried, values, done = [wanted], [value.detach()], value.detach() >= -tolerance
     for _ in range(rounds):
         at, gradient = leaf.detach(), torch.autograd.grad(value, leaf, torch.ones_like(value))[0]
         # The half-space of the linearisation at `at`, with the distance still measured from `wanted`.
         offset = values[-1] + (gradient * (wanted - at)).sum(-1)
-        after = project_to_half_space(wanted, gradient, offset, low, high)
+        after = project_to_half_space(wanted, gradient, offset, *bounds)
         # What is done stays: nobody's action depends on who else is in the batch.
         after = torch.where(done[:, None], at, after)
         if torch.equal(after, at):
@@ -121,15 +142,7 @@ def project_actions(
         done = done | (values[-1].abs() <= tolerance)
         if bool(done.all()):
             break
-    actions, value = torch.stack(tried, 1), torch.stack(values, 1)
-    if candidates is not None and not bool((value >= -tolerance).any(1).all()):
-        actions, value = _with_candidates(actions, value, constraint, candidates, tolerance)
-    good = value >= -tolerance
-    distance = (actions - wanted[:, None]).square().sum(-1)
-    satisfied = good.any(1)
-    index = torch.where(satisfied, torch.where(good, distance, math.inf).argmin(1), value.argmax(1))
-    rows = torch.arange(len(wanted), device=wanted.device)
-    return Projection(actions[rows, index], value[rows, index], ~allowed, satisfied)
+    return torch.stack(tried, 1), torch.stack(values, 1)
 
 
 def _with_candidates(

@@ -85,6 +85,16 @@ def test_a_nonlinear_constraint_is_met_in_truth_and_almost_nearest():
     assert float((distance - nearest).mean()) < 0.02
 
 
+def test_nobodys_action_depends_on_who_else_is_in_the_batch():
+    rng = torch.Generator().manual_seed(1)
+    wanted = torch.cat([0.9 * torch.rand(60, 2, generator=rng) - 0.45, torch.zeros(1, 2)])
+    bounds = torch.full((2,), -1.0), torch.full((2,), 1.0)
+    few = torch.tensor([[0.5, 0.1], [-0.1, 0.5]])
+    together = project_actions(wanted, _ring, *bounds, few, tolerance=1e-3)
+    alone = [project_actions(row[None], _ring, *bounds, few, tolerance=1e-3).actions for row in wanted]
+    torch.testing.assert_close(together.actions, torch.cat(alone), rtol=0.0, atol=1e-6)
+
+
 def test_allowed_actions_are_not_touched():
     wanted = torch.tensor([[0.9, 0.0], [0.1, 0.0]])
     bounds = torch.full((2,), -1.0), torch.full((2,), 1.0)
