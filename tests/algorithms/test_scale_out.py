@@ -22,10 +22,14 @@ def _learner_weights(algo) -> dict[str, np.ndarray]:
     return flat({"rl_module": state["rl_module"], **mine})
 
 
-@pytest.mark.parametrize("name", ["SCAL_MAPPO_L", "MAPPO", "MAPPO_PID", "MACPO"])
+@pytest.mark.parametrize(
+    "name",
+    ["SCAL_MAPPO_L", "MACPO", *(pytest.param(n, marks=pytest.mark.learning) for n in ("MAPPO", "MAPPO_PID"))],
+)
 def test_zero_one_and_two_learners_agree_up_to_summation_order(name):
     outcomes = []
-    for learners in (0, 1, 2):
+    # One remote learner differs from two by what is not shared, whatever the algorithm.
+    for learners in (0, 1, 2) if name == "SCAL_MAPPO_L" else (0, 2):
         config = tiny_config(name).learners(num_learners=learners, num_cpus_per_learner=0.5)
         if name == "MACPO":
             config.safety(tightening=1.0)
