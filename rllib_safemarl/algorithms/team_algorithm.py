@@ -13,6 +13,7 @@ from ray.rllib.utils.metrics import WEIGHTS_SEQ_NO
 from ray.util.debug import log_once
 
 from rllib_safemarl.algorithms.checkpoint_version import check_version, version_metadata
+from rllib_safemarl.data.file_lists import LIST, list_files
 from rllib_safemarl.envs.team import Team, make_groups, make_views
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.policies.acting_team import PolicySettings
@@ -67,7 +68,13 @@ class TeamAlgorithm(Algorithm):
         super().restore_from_path(path, *args, **kwargs)
 
     def save_to_path(self, path: str | Path | None = None, **kwargs: Any) -> str:
-        """RLlib's checkpoint, with the policies as small files in ``policy/`` beside it."""
+        """RLlib's checkpoint, the policies as small files in ``policy/`` beside it, and a list of all files.
+
+        The list is written last: a checkpoint that a full disk or a kill cut off has none, or one that does
+        not fit, and is passed over where the newest is looked for.
+        """
+        if path is not None:
+            Path(path, LIST).unlink(missing_ok=True)
         saved = super().save_to_path(path, **kwargs)
         if not Path(saved).is_dir():
             return saved
@@ -76,6 +83,7 @@ class TeamAlgorithm(Algorithm):
         except SafeMARLError as error:
             if log_once(f"no_policy_file_{id(self)}"):
                 logger.warning("No policy file beside the checkpoint: %s", error)
+        list_files(Path(saved))
         return saved
 
     def team_policy(self) -> TeamPolicy:

@@ -14,6 +14,8 @@ _ANY = re.compile(
 )
 _NO_RUNNER = ("in get_spaces", "IndexError")
 """RLlib swallows why remote env runners fail, and then finds that none told it the spaces."""
+_DEATHS = ("RayActorError", "ActorDiedError", "ActorUnavailableError", "WorkerCrashedError")
+"""Exceptions of Ray's for processes that ended without an exception of their own."""
 _LENGTH = 400
 
 
@@ -42,6 +44,9 @@ def one_line(error: BaseException | None, text: str = "") -> str:
     if originals:
         return _short(f"{type(originals[-1]).__name__}: {originals[-1]}")
     written = [message for written in texts for message in _ANY.findall(written)]
+    last = written[-1] if written else type(chain[-1]).__name__ if chain else ""
+    if last.split(":")[0].split(".")[-1] in _DEATHS:
+        return "a process of the run died, killed or out of memory; --resume goes on from the last checkpoint"
     return _short(written[-1] if written else text) or "unknown reason"
 
 

@@ -53,7 +53,7 @@ def newest_checkpoint(path: str) -> Path | str:
     """Find the checkpoint to restore.
 
     Args:
-        path: a checkpoint's folder, or that of a trial or experiment, which gives its newest one.
+        path: a checkpoint's folder, or that of a trial or experiment, which gives its newest whole one.
 
     Raises:
         SafeMARLError: there is no such folder, or no checkpoint in it.
@@ -72,4 +72,23 @@ def newest_checkpoint(path: str) -> Path | str:
     ]
     if not found:
         raise SafeMARLError(f"{folder} holds no checkpoint (a folder with {CHECKPOINT_FILE} in it).")
+    found = [checkpoint for trial in _by_trial(found) for checkpoint in _whole(trial)]
     return max(found, key=lambda checkpoint: ((checkpoint / CHECKPOINT_FILE).stat().st_mtime, checkpoint))
+
+
+def _by_trial(checkpoints: list[Path]) -> list[list[Path]]:
+    trials: dict[Path, list[Path]] = {}
+    for checkpoint in checkpoints:
+        trials.setdefault(checkpoint.parent, []).append(checkpoint)
+    return list(trials.values())
+
+
+def _whole(checkpoints: list[Path]) -> list[Path]:
+    """Those of a trial's checkpoints whose lists of files fit; without any list, all that have no other."""
+    from rllib_safemarl.data.file_lists import is_whole
+
+    known = {checkpoint: is_whole(checkpoint) for checkpoint in checkpoints}
+    for wanted in (True, None):
+        if found := [checkpoint for checkpoint, whole in known.items() if whole is wanted]:
+            return found
+    return checkpoints

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from ray.rllib.utils import checkpoints
 from ray.tune.registry import register_env
 
+from rllib_safemarl.cli.paths import CHECKPOINT_FILE, newest_checkpoint
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.rollout.columns import ColumnBatch
 from tests.algorithms.helpers import assert_equal, flat, learner_state, tiny_config
@@ -61,6 +65,32 @@ def test_saving_never_changes_a_run(tmp_path):
         runs.append(learner_state(algo))
         algo.stop()
     assert_equal(*runs)
+
+
+def test_a_full_disk_costs_the_checkpoint_that_was_being_written_and_no_other(tmp_path, monkeypatch):
+    algo = tiny_config().build_algo()
+    algo.train()
+    whole = Path(algo.save_to_path(str(tmp_path / "checkpoint_000000")))
+    before, written = learner_state(algo), []
+
+    def dump(*args, **kwargs):
+        written.append(args)
+        if len(written) == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(*args, **kwargs)
+
+    original = checkpoints.pickle.dump
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(checkpoints.pickle, "dump", dump)
+        algo.save_to_path(str(tmp_path / "checkpoint_000001"))
+    cut_off = tmp_path / "checkpoint_000001"
+    assert (cut_off / CHECKPOINT_FILE).is_file(), "it looks like a checkpoint"
+    assert newest_checkpoint(str(tmp_path)) == whole.resolve()
+    assert_equal(learner_state(algo), before)
+    algo.train()
+    assert Path(algo.save_to_path(str(cut_off))) == cut_off
+    assert newest_checkpoint(str(tmp_path)) == cut_off.resolve()
+    algo.stop()
 
 
 def test_same_seed_twice_gives_the_same_run_and_another_seed_another():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rllib_safemarl.cli.experiments import read_experiment, read_experiments
 from rllib_safemarl.cli.flags import TrainFlags
 from rllib_safemarl.cli.paths import CHECKPOINT_FILE, newest_checkpoint
 from rllib_safemarl.cli.training import run_in_tune
+from rllib_safemarl.data.file_lists import LIST, list_files
 from rllib_safemarl.errors import SafeMARLError
 
 SPEC = {
@@ -151,6 +153,27 @@ def test_relative_paths_are_looked_for_beside_the_file_and_then_here(tmp_path, m
     assert experiment.config["env_config"] == {"file": "x"}
     assert experiment.folder == here / "results" / "mine"
     assert read({**SPEC, "storage_path": "s3://bucket/results"}).folder is None
+
+
+def test_checkpoints_that_were_cut_off_are_passed_over(tmp_path):
+    def checkpoint(number, time):
+        folder = tmp_path / "trial" / f"checkpoint_{number:06d}"
+        (folder / "learner").mkdir(parents=True)
+        for name in (CHECKPOINT_FILE, "learner/state.pkl"):
+            (folder / name).write_text("some bytes")
+        os.utime(folder / CHECKPOINT_FILE, (time, time))
+        return folder
+
+    old, missing, shorter, unlisted = (checkpoint(i, 100.0 + i) for i in range(4))
+    for each in (old, missing, shorter):
+        list_files(each)
+    (missing / "learner" / "state.pkl").unlink()
+    (shorter / "learner" / "state.pkl").write_text("some")
+    assert newest_checkpoint(str(tmp_path)) == old
+    (old / LIST).write_text("[")
+    assert newest_checkpoint(str(tmp_path)) == unlisted
+    shutil.rmtree(unlisted)
+    assert newest_checkpoint(str(tmp_path)) == shorter, "there is nothing better"
 
 
 def test_of_a_trial_or_experiment_the_newest_checkpoint_is_taken(tmp_path):

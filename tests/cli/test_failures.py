@@ -1,7 +1,7 @@
 """Why a trial failed: our message is found wherever Ray hides it."""
 
 import pytest
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, RayActorError, RayTaskError, WorkerCrashedError
 
 from rllib_safemarl.cli.failures import one_line
 from rllib_safemarl.errors import SafeMARLError
@@ -32,6 +32,17 @@ def test_of_an_actor_that_died_in_its_constructor_only_text_is_left():
     text = f"The actor died because of an error\n  File x\nrllib_safemarl.errors.SafeMARLError: {OURS}\n"
     assert one_line(RayActorError(error_msg=text)) == OURS
     assert one_line(None, text) == OURS
+
+
+def test_of_a_process_that_was_killed_it_is_said_how_to_go_on():
+    for error in (RayActorError(), ActorDiedError(), WorkerCrashedError()):
+        assert one_line(error) == (
+            "a process of the run died, killed or out of memory; --resume goes on from the last checkpoint"
+        )
+    text = "Traceback\n  File x\nray.exceptions.ActorDiedError: The actor died unexpectedly"
+    assert one_line(None, text).startswith("a process of the run died")
+    text = "The actor died because of an error\n  File x\nKeyError: 'a'"
+    assert one_line(RayActorError(error_msg=text)) == "KeyError: 'a'"
 
 
 def test_other_errors_give_their_last_line():

@@ -1,5 +1,6 @@
 """Round trips through every storage, shards that go on, atomic writers."""
 
+import errno
 import json
 import tempfile
 from dataclasses import replace
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 pytest.importorskip("h5py")
 
 import h5py
+import pyarrow.parquet as pq
 
 from rllib_safemarl.data import ActionSchema, ShardWriter, decode_chunks, read_dataset, write_dataset
 from rllib_safemarl.data.chunks import cut_chunks, join_chunks
@@ -130,6 +132,27 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         write_hdf5(team(), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_costs_a_folder_the_shard_that_was_being_written(tmp_path, monkeypatch):
+    data, folder = team(), tmp_path / "data"
+    original = pq.write_table
+
+    def fail(table, where, *args, **kwargs):
+        original(table, where, *args, **kwargs)
+        Path(where).write_bytes(Path(where).read_bytes()[:50])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"), ShardWriter(folder, data.schema) as writer:
+        writer.append(data.select([0]))
+        monkeypatch.setattr(pq, "write_table", fail)
+        writer.append(data.select([1]))
+    monkeypatch.undo()
+    assert sorted(file.name for file in folder.iterdir()) == ["dataset.json", "shard-00000.parquet"]
+    with ShardWriter(folder, data.schema) as writer:
+        assert writer.num_episodes == 1
+        writer.append(data.select([1, 2]))
+    assert read_dataset(folder).content_hash == data.content_hash
 
 
 def test_bad_values_are_not_written(tmp_path):

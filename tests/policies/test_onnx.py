@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,6 +86,23 @@ def test_scalings(normalize, clip, tmp_path):
     np.testing.assert_allclose(by_onnx, by_torch, rtol=1e-4, atol=1e-5)
     within = (by_onnx >= UNEVEN.low).all() and (by_onnx <= UNEVEN.high).all()
     assert within == (normalize or clip)
+
+
+def test_a_full_disk_leaves_the_old_folder(tmp_path, monkeypatch):
+    policy = _team(FREE, _network(2), Deterministic())
+    folder = save_policy(policy, tmp_path / "p")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    original = Path.write_bytes
+
+    def fail(path, content):
+        original(path, content[:50])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match="No space left"):
+        save_policy(_team(FREE, _network(2), Deterministic()), folder, onnx=True)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_without_the_extra_it_is_said_and_nothing_is_written(tmp_path, monkeypatch):
