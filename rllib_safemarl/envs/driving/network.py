@@ -31,6 +31,8 @@ class Network:
         connected: ``[L, C]`` the lane itself, then those that follow it and that it follows; ``-1`` for none.
         connected_offset: ``[L, C]`` what to add to their ``s`` to count along the lane itself, metres.
         successor: ``[L, R + 1]`` the lane that continues a lane on each road; last where no route says which.
+        apart: ``[L, L]`` how far before a successor's beginning a lane ends, along the lane, metres. Mostly
+            0, but some of highway-env's lanes do not quite meet, or overlap, as on its racetrack.
         between: ``[K, K]`` least distance between nodes along the roads, in whichever direction, metres.
         ends: ``[R, 2]`` first and last node of each road.
         obstacles: ``[O, 2]`` things that stand on the road, metres.
@@ -60,6 +62,7 @@ class Network:
         self.connected, self.connected_offset = self._connections()
         self._after, self._after_road = self._continuations()
         self.successor = self._successors()
+        self.apart = self._distances_to_successors()
         self.ends, self.between = self._distances()
 
     def road(self, begin: str, end: str) -> int:
@@ -173,6 +176,14 @@ class Network:
                 found = self.next_lane(every[[lane]], np.array([wanted]), x[[lane]], y[[lane]])[0]
                 table[lane, wanted] = NONE if found == lane else found
         return table
+
+    def _distances_to_successors(self) -> Array:
+        apart = np.zeros((len(self.lanes), len(self.lanes)))
+        lane, road = np.nonzero(self.successor >= 0)
+        after = self.successor[lane, road]
+        s, _ = self.lanes.local(lane, *self.lanes.position(after, np.zeros(len(after))))
+        apart[lane, after] = s - self.lanes.length[lane]
+        return apart
 
     def _distances(self) -> tuple[Index, Array]:
         nodes = {name: k for k, name in enumerate(dict.fromkeys(n for pair in self._names for n in pair))}

@@ -57,6 +57,7 @@ def paths_of(fleet: Fleet) -> Paths:
         after = np.where(after >= 0, after, network.successor[before, -1])
         lane[..., k] = np.where(lane[..., k - 1] >= 0, after, NONE)
         offset[..., k] = offset[..., k - 1] + network.lanes.length[before]
+        offset[..., k] += np.where(after >= 0, network.apart[before, np.maximum(after, 0)], 0.0)
     lane[..., -1] = np.where(fleet.lane != target, fleet.lane, NONE)
     offset[..., -1] = -own
     return Paths(lane, offset)

@@ -196,6 +196,8 @@ class _Canvas:
 
     def vehicles(self) -> None:
         """All vehicles, with their windscreens in front; agents have numbers."""
+        from matplotlib.patheffects import withStroke
+
         fleet, copy = self._env.fleet, self._copy
         present = np.flatnonzero(fleet.present[copy])
         place, heading = self._everything()[present], fleet.heading[copy, present]
@@ -208,18 +210,15 @@ class _Canvas:
         edges = [_DANGER if hit else "white" for hit in crashed]
         self._boxes(place, heading, (LENGTH, WIDTH), colours, 3.0, edges)
         ahead = np.stack([np.cos(heading), np.sin(heading)], -1)
-        self._boxes(place + 0.2 * LENGTH * ahead, heading, (0.6, 0.75 * WIDTH), ["#ffffffb0"], 3.2, ["none"])
+        self._boxes(place + 0.2 * LENGTH * ahead, heading, (0.6, 0.75 * WIDTH), ["#00000070"], 3.2, ["none"])
         size = float(np.clip(2.6 * self._points, 6.0, 10.0))
+        style: dict[str, Any] = {"color": "white", "fontsize": size, "weight": "bold"}
+        middle: dict[str, Any] = {"ha": "center", "va": "center_baseline", "clip_on": True, "zorder": 3.4}
         for slot, (x, y), way in zip(present[agents], place[agents], ahead[agents], strict=True):
             where = x - 0.12 * LENGTH * way[0], y - 0.12 * LENGTH * way[1]
-            style: dict[str, Any] = {
-                "color": "white",
-                "fontsize": size,
-                "ha": "center",
-                "va": "center",
-                "weight": "bold",
-            }
-            self._axes.text(*where, str(slot), zorder=3.4, clip_on=True, **style)
+            # Numbers may be larger than vehicles: their rims keep them readable on the road.
+            rim = [withStroke(linewidth=1.5, foreground=self._colours[slot])]
+            self._axes.text(*where, str(slot), path_effects=rim, **style, **middle)
 
     def caption(self) -> None:
         """Time, and for each agent its speed and margin, or with many its margin alone."""

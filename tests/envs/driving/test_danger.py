@@ -134,6 +134,22 @@ def test_on_a_circle_gaps_are_arcs():
     np.testing.assert_allclose(_danger(env).margin[0], FREE)
 
 
+def test_gaps_go_on_where_lanes_into_the_circle_end_before_it():
+    env = _env("roundabout")
+    _put(env, 0, ("ses", "se", 0), 12.0, 8.0)
+    _put(env, 1, ("se", "ex", 1), 6.0, 8.0)
+    fleet, network = env.fleet, env.network
+    fleet.route[0, 0, :2], fleet.route_at[0, 0] = [network.road("ses", "se"), network.road("se", "ex")], 0
+    # The lane goes straight up from y = 42.5 to 25.5; the circle of 24 m begins 24° beside the lowest point.
+    between = 25.5 - 24.0 * np.cos(np.deg2rad(24.0))
+    assert 3.0 < between < 4.0
+    np.testing.assert_allclose(_danger(env).gap[0, 0], (17.0 - 12.0) + between + 6.0 - 5.0)
+    # Elsewhere lanes meet.
+    for scenario in ("merge", "roundabout", "intersection", "highway"):
+        apart = DrivingVectorEnv(1, scenario=scenario, shift="layout").network.apart
+        np.testing.assert_allclose(apart, 0.0, atol=1e-6)
+
+
 def _crossing(first, second):
     """Two on straight ways across an intersection, so far from its middle, at these speeds."""
     env = _env("intersection", actions="acceleration", clearance=2.0)
