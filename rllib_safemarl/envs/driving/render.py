@@ -218,7 +218,7 @@ class _Canvas:
             where = x - 0.12 * LENGTH * way[0], y - 0.12 * LENGTH * way[1]
             # Numbers may be larger than vehicles: their rims keep them readable on the road.
             rim = [withStroke(linewidth=1.5, foreground=self._colours[slot])]
-            self._axes.text(*where, str(slot), path_effects=rim, **style, **middle)
+            self._axes.text(where[0], where[1], str(slot), path_effects=rim, **style, **middle)
 
     def caption(self) -> None:
         """Time, and for each agent its speed and margin, or with many its margin alone."""
