@@ -19,7 +19,7 @@ PACKAGE = "rllib_safemarl"
 EXTRAS = {
     "plot": "pictures of results",
     "mujoco": "safemarl/mujoco",
-    "driving": "highway environments",
+    "driving": "safemarl/driving",
     "data": "HDF5 datasets",
     "export": "ONNX graphs",
 }
