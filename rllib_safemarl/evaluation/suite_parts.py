@@ -11,6 +11,8 @@ ELSEWHERE_KEYS = ("env", "env_config")
 """Of environments that are only evaluated in."""
 ENVIRONMENT_KEYS = (*ELSEWHERE_KEYS, "config")
 """Of environments that are trained in."""
+MOST_SEEDS = 10_000
+"""That are taken: a number beyond is a mistake, and would fill the memory."""
 
 
 def merged(config: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,10 +31,20 @@ def chosen(entries: Any, names: Any, where: str) -> dict[str, Any]:
     entries = {str(name): spec for name, spec in mapping(entries or {}, where).items()}
     if names is None:
         return entries
+    names = _names(names, where)
     for name in names:
         if name not in entries:
             raise SafeMARLError(f"{where}: there is none called {name!r}.{nearest_name(name, entries)}")
     return {name: entries[name] for name in names}
+
+
+def _names(given: Any, where: str) -> list[str]:
+    """A list of names."""
+    if not isinstance(given, list) or not all(isinstance(name, (str, int, float)) for name in given):
+        raise SafeMARLError(
+            f"{where} must be named in a list, such as [first, second], and not as {given!r}."
+        )
+    return [str(name) for name in given]
 
 
 def some(entries: dict[str, Any], where: str) -> dict[str, Any]:
@@ -71,6 +83,7 @@ def read_all_variants(
     if names is None:
         return found
     known = [name for variants in found.values() for name in variants]
+    names = _names(names, f"variants of {where}")
     for name in names:
         if name not in known:
             raise SafeMARLError(
@@ -96,7 +109,10 @@ def read_seeds(seeds: Any, where: str) -> tuple[int, ...]:
         if not seeds or not all(_is_whole(seed) for seed in seeds) or len(set(seeds)) < len(seeds):
             raise SafeMARLError(f"seeds of {where} must be different whole numbers, and are {seeds!r}.")
         return tuple(seeds)
-    return tuple(range(positive(seeds, f"seeds of {where}")))
+    number = positive(seeds, f"seeds of {where}")
+    if number > MOST_SEEDS:
+        raise SafeMARLError(f"seeds of {where} are {number}, and at most {MOST_SEEDS} are taken.")
+    return tuple(range(number))
 
 
 def positive(value: Any, where: str) -> int:
@@ -124,6 +140,7 @@ def mapping(value: Any, where: str, known: tuple[str, ...] | None = None) -> Map
 
 def without(config: Mapping[str, Any], keys: Any, where: str) -> dict[str, Any]:
     """The config less some keys that it must have."""
+    keys = _names(keys, f"{where}: without, keys of the base,")
     for key in keys:
         if key not in config:
             raise SafeMARLError(

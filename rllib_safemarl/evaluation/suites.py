@@ -179,7 +179,7 @@ def _without_waiting(
     waiting = {row for row, spec in rows.items() if isinstance(spec, Mapping) and "tune" in spec}
     waiting -= {trial.row for trial in trials}
     return {
-        row: {name: changes for name, changes in own.items() if changes.get(SHIELD) not in waiting}
+        row: {name: changes for name, changes in own.items() if str(changes.get(SHIELD)) not in waiting}
         for row, own in variants.items()
     }
 
