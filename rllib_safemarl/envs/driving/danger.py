@@ -89,7 +89,8 @@ class DangerRule:
         rear = np.concatenate([first, second[drives]])
         front = np.concatenate([second, first[drives]])
         distance, speed, oncoming = self._along(fleet, paths, copies, rear, front)
-        found = np.flatnonzero(np.isfinite(distance))
+        # Near in the plane may be far along the path: roads out lead back in at their ends.
+        found = np.flatnonzero(distance < HORIZON)
         copies, rear, front = copies[found], rear[found], front[found]
         distance, speed = distance[found], speed[found]
         brakes = self.braking * (1.0 + oncoming[found])

@@ -215,10 +215,10 @@ class _Canvas:
         style: dict[str, Any] = {"color": "white", "fontsize": size, "weight": "bold"}
         middle: dict[str, Any] = {"ha": "center", "va": "center_baseline", "clip_on": True, "zorder": 3.4}
         for slot, (x, y), way in zip(present[agents], place[agents], ahead[agents], strict=True):
-            where = x - 0.12 * LENGTH * way[0], y - 0.12 * LENGTH * way[1]
+            left, top = x - 0.12 * LENGTH * way[0], y - 0.12 * LENGTH * way[1]
             # Numbers may be larger than vehicles: their rims keep them readable on the road.
             rim = [withStroke(linewidth=1.5, foreground=self._colours[slot])]
-            self._axes.text(where[0], where[1], str(slot), path_effects=rim, **style, **middle)
+            self._axes.text(left, top, str(slot), path_effects=rim, **style, **middle)
 
     def caption(self) -> None:
         """Time, and for each agent its speed and margin, or with many its margin alone."""

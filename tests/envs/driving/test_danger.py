@@ -150,16 +150,31 @@ def test_gaps_go_on_where_lanes_into_the_circle_end_before_it():
         np.testing.assert_allclose(apart, 0.0, atol=1e-6)
 
 
+def test_who_is_near_but_far_along_the_path_is_not_ahead():
+    env = _env("intersection", actions="acceleration")
+    _drive_across(env, 0, 0, 31.0, 8.0)
+    # Comes in on the arm that the first leaves by, which leads back in at its far end.
+    _drive_across(env, 1, 2, 36.0, 8.0)
+    danger = _danger(env)
+    assert danger.gap[0].tolist() == [HORIZON, HORIZON] and danger.closing[0].tolist() == [0.0, 0.0]
+    assert env._observe().values["vehicle"][0, 0, -5] == 1.0
+
+
+def _drive_across(env, slot, arm, distance, speed):
+    """Put a vehicle on its straight way across an intersection, so far from its middle."""
+    fleet, network = env.fleet, env.network
+    _put(env, slot, (f"o{arm}", f"ir{arm}", 0), 100.0 + 11.0 - distance, speed)
+    ahead = [network.road(f"o{arm}", f"ir{arm}"), network.road(f"ir{arm}", f"il{(arm + 2) % 4}")]
+    fleet.route[0, slot] = -1
+    fleet.route[0, slot, :2] = ahead
+    fleet.route_at[0, slot] = 0
+
+
 def _crossing(first, second):
     """Two on straight ways across an intersection, so far from its middle, at these speeds."""
     env = _env("intersection", actions="acceleration", clearance=2.0)
     for slot, arm, (distance, speed) in ((0, 0, first), (1, 1, second)):
-        fleet, network = env.fleet, env.network
-        _put(env, slot, (f"o{arm}", f"ir{arm}", 0), 100.0 + 11.0 - distance, speed)
-        ahead = [network.road(f"o{arm}", f"ir{arm}"), network.road(f"ir{arm}", f"il{(arm + 2) % 4}")]
-        fleet.route[0, slot] = -1
-        fleet.route[0, slot, :2] = ahead
-        fleet.route_at[0, slot] = 0
+        _drive_across(env, slot, arm, distance, speed)
     return _danger(env).margin[0]
 
 
