@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,8 +25,10 @@ class TeamLearner(TorchLearner):
     Attributes:
         team: the team.
         groups: its agents by policy.
+        own_key: under which :meth:`own_state` stands in a learner's state; empty where there is none.
     """
 
+    own_key = ""
     team: Team
     groups: tuple[Group, ...]
     _policies: dict[str, TrainablePolicy]
@@ -73,11 +75,33 @@ class TeamLearner(TorchLearner):
             return lambda parameters: None
         return partial(clip, bound=config.grad_clip, by=config.grad_clip_by)
 
+    def own_state(self) -> dict[str, Any]:
+        """What goes into a checkpoint beside RLlib's state."""
+        return {}
+
+    def set_own_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of :meth:`own_state`."""
+
+    def get_state(
+        self,
+        components: str | Collection[str] | None = None,
+        *,
+        not_components: str | Collection[str] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """RLlib's state, and ours beside it."""
+        state = super().get_state(components, not_components=not_components, **kwargs)
+        if self.own_key and self._check_component(self.own_key, components, not_components):
+            state[self.own_key] = self.own_state()
+        return state
+
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take over a state of ``get_state()``, an older one too."""
+        """Take over a state of :meth:`get_state`, one without ours too."""
         self._weights_seq_no = -1
         super().set_state(state)
         self._weights_seq_no = state.get(WEIGHTS_SEQ_NO, 0)
+        if self.own_key in state:
+            self.set_own_state(state[self.own_key])
 
     def _set_optimizer_state(self, state: dict[str, Any]) -> None:
         for name, saved in state.items():

@@ -103,7 +103,6 @@ class ActingTeam(abc.ABC):
             chosen[agent] = int(action) if isinstance(kind.action_space, spaces.Discrete) else action
         return chosen
 
-    @abc.abstractmethod
     def act_columns(
         self,
         values: Mapping[str, NDArray[np.float32]],
@@ -123,7 +122,15 @@ class ActingTeam(abc.ABC):
 
         Returns:
             kind → ``[N, A_kind, ...]`` for the environment.
+
+        Raises:
+            SafeMARLError: ``explore``, of policies that are run by ONNX Runtime.
         """
+        return self._act(self._views(values, alive, positions, edges), explore)
+
+    @abc.abstractmethod
+    def _act(self, views: Mapping[str, NDArray[np.float32]], explore: bool) -> dict[str, NDArray]:
+        """Actions ``kind → [N, A_kind, ...]`` for views ``kind → [N, A_kind, V]``."""
 
     def try_out(self) -> None:
         """Act once on zeros, so that parts that do not fit each other are found before anything runs."""

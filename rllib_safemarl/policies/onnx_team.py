@@ -29,25 +29,12 @@ class OnnxTeam(ActingTeam):
         super().__init__(team, settings)
         self._sessions = {name: _session(name, graph) for name, graph in graphs.items()}
 
-    def act_columns(
-        self,
-        values: Mapping[str, NDArray[np.float32]],
-        alive: NDArray[np.bool_],
-        positions: NDArray[np.float32] | None = None,
-        edges: NDArray[np.int32] | None = None,
-        explore: bool = False,
-    ) -> dict[str, NDArray]:
-        """Actions of N teams at once, see :meth:`ActingTeam.act_columns`.
-
-        Raises:
-            SafeMARLError: with ``explore``.
-        """
+    def _act(self, views: Mapping[str, NDArray[np.float32]], explore: bool) -> dict[str, NDArray]:
         if explore:
             raise SafeMARLError(
                 "ONNX graphs give the mode of a policy's actions and sample none: act without explore, or "
                 "load_policy(…) without runtime='onnx'."
             )
-        views = self._views(values, alive, positions, edges)
         actions: dict[str, NDArray] = {}
         for group in self.groups:
             seen = group.pick(views[group.kind])

@@ -73,16 +73,7 @@ class TeamPolicy(ActingTeam):
         for planner in planners:
             planner.change(settings)
 
-    def act_columns(
-        self,
-        values: Mapping[str, NDArray[np.float32]],
-        alive: NDArray[np.bool_],
-        positions: NDArray[np.float32] | None = None,
-        edges: NDArray[np.int32] | None = None,
-        explore: bool = False,
-    ) -> dict[str, NDArray]:
-        """Actions of N teams at once, see :meth:`ActingTeam.act_columns`."""
+    def _act(self, views: Mapping[str, NDArray[np.float32]], explore: bool) -> dict[str, NDArray]:
         with torch.inference_mode():
-            views = self._views(values, alive, positions, edges)
             acted = [actor.act(views, explore, self._generator) for actor in self._actors]
         return joint_actions(self._sizes, self._actors, acted)

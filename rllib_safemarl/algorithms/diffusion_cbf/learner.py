@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ from rllib_safemarl.offline.windows import Pieces, WindowBatch, WindowCutter
 from rllib_safemarl.policies.planner import Planner
 
 PROGRESS = "diffusion_cbf"
+"""Key of a learner's state under which ours stands."""
 STAGES = ("barrier", "critics", "plans")
 SAMPLED_WINDOWS = 2048
 """From which scales are estimated."""
@@ -51,6 +52,7 @@ WARM_UP = 100
 class DiffusionCBFLearner(OfflineLearner):
     """Learns one :class:`Planner` per policy, all of its agents alike."""
 
+    own_key = PROGRESS
     extra_columns = ("rewards", "terminals", *LABELS)
 
     def build(self) -> None:
@@ -241,24 +243,13 @@ class DiffusionCBFLearner(OfflineLearner):
 
     # State.
 
-    def get_state(
-        self,
-        components: str | Collection[str] | None = None,
-        *,
-        not_components: str | Collection[str] | None = None,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """RLlib's state, and how far the stages are."""
-        state = super().get_state(components, not_components=not_components, **kwargs)
-        if self._check_component(PROGRESS, components, not_components):
-            state[PROGRESS] = {"batches": self._batches, "generator": self._generator.get_state().numpy()}
-        return state
+    def own_state(self) -> dict[str, Any]:
+        """How far the stages are, and the generator."""
+        return {"batches": self._batches, "generator": self._generator.get_state().numpy()}
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Take over a state of :meth:`get_state`."""
-        super().set_state(state)
-        if PROGRESS in state:
-            self._batches = int(state[PROGRESS]["batches"])
-            self._generator.set_state(torch.from_numpy(np.array(state[PROGRESS]["generator"])))
-            self._facts.clear()
-            self._conditions.clear()
+    def set_own_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of :meth:`own_state`."""
+        self._batches = int(state["batches"])
+        self._generator.set_state(torch.from_numpy(np.array(state["generator"])))
+        self._facts.clear()
+        self._conditions.clear()

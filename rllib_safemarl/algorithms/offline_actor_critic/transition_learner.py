@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class TransitionLearner(OfflineLearner):
         generator: of all that is drawn, equal on every learner.
     """
 
+    own_key = STATE
     extra_columns = ("rewards", "costs", "terminals", "timeouts")
 
     def build(self) -> None:
@@ -100,25 +101,6 @@ class TransitionLearner(OfflineLearner):
         self._logged.clear()
 
     # State.
-
-    def get_state(
-        self,
-        components: str | Collection[str] | None = None,
-        *,
-        not_components: str | Collection[str] | None = None,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """RLlib's state, and ours beside it."""
-        state = super().get_state(components, not_components=not_components, **kwargs)
-        if self._check_component(STATE, components, not_components):
-            state[STATE] = self.own_state()
-        return state
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Take over a state of :meth:`get_state`."""
-        super().set_state(state)
-        if STATE in state:
-            self.set_own_state(state[STATE])
 
     def own_state(self) -> dict[str, Any]:
         """Batches so far, and the generator."""
