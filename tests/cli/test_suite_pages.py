@@ -3,9 +3,10 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -14,8 +15,11 @@ pytest.importorskip("matplotlib")
 from rllib_safemarl.cli.compare import _read
 from rllib_safemarl.cli.safemarl import main
 from rllib_safemarl.cli.suite_folder import SuiteFolder
+from rllib_safemarl.cli.suite_pages import _curves
+from rllib_safemarl.evaluation.comparison import EvaluationResult
 from rllib_safemarl.evaluation.comparison_records import EvaluationRecord
 from rllib_safemarl.evaluation.curves import read_result
+from rllib_safemarl.evaluation.suite_trials import SuiteEvaluation, SuiteTrial
 from tests.evaluation.tuned_runs import curve, results
 
 SUITE = """
@@ -38,7 +42,11 @@ unseen:
 seeds: SEEDS
 evaluation_episodes: 5
 tuning: {seeds: 1, evaluation_episodes: 3}
+figures: {outcomes: [crash, slow]}
+published:
+  - {title: Table I, source: "A, Table I", columns: ["", reward], rows: {theirs: [850]}}
 """
+FIGURES = ("results", "curves", "profiles", "outcomes")
 LEVELS = {
     "ours": (1.5, 0.5),
     "other": (1.8, 3.0),
@@ -85,7 +93,9 @@ def fill(folder, seeds, chosen="lr=0.01"):
         if (trial.row, trial.environment, trial.seed) == ("other", "six", seeds - 1):
             kept.note(trial.folder, problem="it broke")
             continue
-        shares = {"planning/warm_share": np.full(5, 0.25)} if trial.row == "ours" else {}
+        shares = {"crash": np.full(5, 0.25), "slow": np.full(5, 0.75)}
+        if trial.row == "ours":
+            shares["planning/warm_share"] = np.full(5, 0.25)
         elsewhere = evaluation.environment != trial.environment
         kept.save(evaluation, record(LEVELS[trial.row], trial.seed, elsewhere, shares=shares))
         if evaluation.is_own and trial.run:
@@ -119,7 +129,7 @@ def test_everything_is_written(written):
         "suite.html",
         "suite.tex",
         "marl_eval.json",
-        *(f"{name}.{kind}" for name in ("results", "curves", "profiles") for kind in ("png", "pdf")),
+        *(f"{name}.{kind}" for name in FIGURES for kind in ("png", "pdf")),
     }
     assert "ours on four: return 1.5" in done.output
 
@@ -136,6 +146,7 @@ def test_the_parts_of_the_page_are_in_order(written):
         "](results.png)",
         "](curves.png)",
         "](profiles.png)",
+        "](outcomes.png)",
         "## Over all environments\n",
         "## Generalisation\n",
         "## Tuning, selected online\n",
@@ -143,10 +154,23 @@ def test_the_parts_of_the_page_are_in_order(written):
         "### four: planning\n",
         "## Training\n",
         "## Every seed\n",
+        "## As published\n",
+        "| theirs | 850 |",
     ]
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
     main_columns = text.splitlines()[text.splitlines().index("## four") + 2]
     assert "planning" not in main_columns and main_columns.count("|") <= 10, "narrow enough for a page"
+
+
+def test_what_was_never_evaluated_while_training_has_no_curve():
+    lines = [read_result(line) for line in results(*curve(1.0, 0.0, iterations=3))]
+    frame = pd.DataFrame([asdict(reading) for reading in lines])
+    silent = frame.assign(team_return=float("nan"))
+    suite = SuiteTrial("ours", "four", 0, "env", {}, run="MABC")
+    found = [EvaluationResult(SuiteEvaluation(suite, "four", "env"), None, c) for c in (silent, frame)]
+    assert _curves(found[:1]) == {}
+    (kept,) = _curves(found)["four"]["ours"]
+    assert kept is frame
 
 
 def test_the_numbers_of_the_page(written):
@@ -172,7 +196,7 @@ def test_settings_are_chosen_by_validation_and_that_is_said(written):
 def test_html_holds_all_pictures_and_marl_eval_what_is_complete(written):
     out, _ = written
     page = (out / "suite.html").read_text()
-    assert page.count("data:image/png;base64,") == 3 and "Two rows in two rooms" in page
+    assert page.count("data:image/png;base64,") == len(FIGURES) and "Two rows in two rooms" in page
     tree = json.loads((out / "marl_eval.json").read_text())
     assert set(tree["safemarl/crossing"]["four"]) == {"ours", "other", "tuned"}
     assert set(tree["safemarl/crossing"]["six"]) == {"ours", "tuned"}, "of other a seed is missing there"

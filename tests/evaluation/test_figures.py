@@ -209,6 +209,15 @@ def test_a_row_that_is_far_off_is_an_arrow_and_a_number():
     assert not [line for line in spread.lines if line.get_marker() == "<"]
 
 
+def test_a_legend_stays_within_a_narrow_figure():
+    rows = {name: [curve()] for name in ("DIFFUSION_CBF", "INDEPENDENT_Q_CQL", "TD3BC_PID", "MADDPG_CQL")}
+    rows = {name: [c.assign(iteration=[1, 2, 3]) for c in seeds] for name, seeds in rows.items()}
+    figure = comparison_figure({"open": rows}, panels=[RETURN])
+    figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0.0 and box.x1 <= figure.bbox.width
+
+
 def test_outcomes_are_bars_of_shares_with_their_numbers():
     lines = [
         {"environment": "open", "row": row, "variant": "", "seed": s, "status": "done", **METRICS, **shares}
