@@ -167,7 +167,8 @@ def _asked_for(suite: Suite, inputs: Path, rows: Sequence[RowSummary]) -> Iterat
 
 def _panels(suite: Suite) -> list[Any]:
     """Return, cost, and what the suite asks for."""
-    from rllib_safemarl.evaluation.figures_curves import COST, RETURN, Panel
+    from rllib_safemarl.evaluation.figures import Panel
+    from rllib_safemarl.evaluation.figures_curves import COST, RETURN
 
     own = suite.figures.curves.items()
     return [RETURN, COST, *(Panel(name, name.replace("_", " "), quantity) for name, quantity in own)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.artist import Artist
@@ -24,6 +25,21 @@ _HANDLE, _LETTER = 0.75, 0.085
 """Width of a legend's entry without its text, and of a letter, inches."""
 _DWARFED = 8.0
 """From so many times the limit on, costs are drawn logarithmically."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A quantity that is drawn.
+
+    Attributes:
+        column: of the readings, or of the rows.
+        title: above it.
+        quantity: beside its axis, with its unit.
+    """
+
+    column: str
+    title: str
+    quantity: str
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from rllib_safemarl.evaluation.figures import (
     GREY,
     LEAST_FOR_BAND,
     LIMIT_COLOUR,
+    Panel,
     colour_of,
     label_steps,
     legend_below,
@@ -29,21 +29,6 @@ from rllib_safemarl.evaluation.figures import (
 from rllib_safemarl.evaluation.statistics import FEW_SEEDS
 
 _MOST_IN_LEGEND = 12
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A quantity that is drawn over environment steps.
-
-    Attributes:
-        column: of the readings.
-        title: above it.
-        quantity: beside it, with its unit.
-    """
-
-    column: str
-    title: str
-    quantity: str
 
 
 RETURN = Panel("team_return", "Return", "undiscounted return per episode,\nmean over agents")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -18,6 +17,7 @@ from rllib_safemarl.evaluation.figures import (
     COLOURS,
     GREY,
     LIMIT_COLOUR,
+    Panel,
     legend_below,
     new_figure,
     scale_costs,
@@ -36,16 +36,9 @@ _SQUEEZED = 0.2
 """Rows that would share less than this part of the axis with others beside them get it for themselves."""
 
 
-@dataclass(frozen=True)
-class _Panel:
-    column: str
-    title: str
-    quantity: str
-
-
-_RETURN = _Panel("return", "Return", "per episode, mean over agents")
-_COST = _Panel("worst_agent_cost", "Worst agent's cost", "per episode")
-_DANGER = _Panel("dangerous_episodes", "Dangerous episodes", "share of episodes")
+_RETURN = Panel("return", "Return", "per episode, mean over agents")
+_COST = Panel("worst_agent_cost", "Worst agent's cost", "per episode")
+_DANGER = Panel("dangerous_episodes", "Dangerous episodes", "share of episodes")
 
 
 def results_figure(rows: Sequence[RowSummary], title: str = "") -> Figure:
@@ -94,7 +87,7 @@ def _name_rows(axes: Axes, rows: Sequence[RowSummary]) -> None:
     axes.set_ylim(len(rows) - 0.4, -0.6)
 
 
-def _draw(axes: Axes, rows: Sequence[RowSummary], panel: _Panel) -> None:
+def _draw(axes: Axes, rows: Sequence[RowSummary], panel: Panel) -> None:
     """Means with intervals and single seeds; the limit of costs."""
     known = [row for row in rows if row.knows(panel.column)]
     for row in known:
@@ -148,7 +141,7 @@ def _far_off(rows: Sequence[RowSummary]) -> list[int]:
     return []
 
 
-def _draw_row(axes: Axes, line: int, row: RowSummary, panel: _Panel) -> None:
+def _draw_row(axes: Axes, line: int, row: RowSummary, panel: Panel) -> None:
     estimate, colour = row.of(panel.column), _colour(row)
     if panel == _DANGER and not estimate.high > estimate.low + ROUNDING:
         # Seeds alike, or one alone: what their episodes tell.
@@ -167,7 +160,7 @@ def _colour(row: RowSummary) -> str:
     return HELD if row.seeds_held == row.seeds_done else BROKEN
 
 
-def _legend(rows: Sequence[RowSummary], panels: Sequence[_Panel]) -> list[Artist]:
+def _legend(rows: Sequence[RowSummary], panels: Sequence[Panel]) -> list[Artist]:
     names = {HELD: "limit held by every seed", BROKEN: "not by every seed", GREY: "without limit"}
     used = {_colour(row) for row in rows if row.seeds_done}
     handles: list[Artist] = [

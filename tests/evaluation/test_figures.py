@@ -13,8 +13,8 @@ from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.evaluation.comparison import results_frame
 from rllib_safemarl.evaluation.comparison_rows import summarise_rows
 from rllib_safemarl.evaluation.comparison_scores import over_environments
-from rllib_safemarl.evaluation.figures import save_figure
-from rllib_safemarl.evaluation.figures_curves import PANELS, RETURN, Panel, comparison_figure, training_figure
+from rllib_safemarl.evaluation.figures import Panel, save_figure
+from rllib_safemarl.evaluation.figures_curves import PANELS, RETURN, comparison_figure, training_figure
 from rllib_safemarl.evaluation.figures_outcomes import outcomes_figure
 from rllib_safemarl.evaluation.figures_profiles import profiles_figure
 from rllib_safemarl.evaluation.figures_results import BROKEN, HELD, results_figure

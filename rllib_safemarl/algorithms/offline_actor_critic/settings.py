@@ -7,10 +7,7 @@ from rllib_safemarl.algorithms.offline.config import OFFLINE_SETTINGS
 from rllib_safemarl.functional.rewards import REWARD_SCOPES
 from rllib_safemarl.settings import FLAG, INSIDE_SHARE, SHARE, Setting, at_least, counts, one_of
 
-_AS_ONLINE = (
-    "critic_hops",
-    "critic_lr",
-    "critic_hiddens",
+_PID = (
     "limit_margin",
     "multiplier_lr",
     "multiplier_init",
@@ -18,16 +15,12 @@ _AS_ONLINE = (
     "derivative_gain",
     "derivative_smoothing",
 )
+_AS_ONLINE = ("critic_hops", "critic_lr", "critic_hiddens", *_PID)
 SAFETY = (
     "cost_limit",
     "constraint",
     "cost_spread",
-    "limit_margin",
-    "multiplier_lr",
-    "multiplier_init",
-    "proportional_gain",
-    "derivative_gain",
-    "derivative_smoothing",
+    *_PID,
     "advantage_temperature",
     "weight_clip",
     "ood_quantile",
