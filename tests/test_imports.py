@@ -107,6 +107,16 @@ def test_what_stands_above_ray_never_names_it():
     assert named == set()
 
 
+def test_only_evaluation_loads_scipys_statistics():
+    """It takes a second and a half to import: too much for every process that samples."""
+    named = {
+        (part, file.name)
+        for part, file, imports in _files()
+        if part != "evaluation" and any(name.startswith("scipy.stats") for name in imports)
+    }
+    assert named == set()
+
+
 @pytest.mark.parametrize(
     ("part", "source", "expected"),
     [

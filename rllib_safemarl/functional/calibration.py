@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import betaincinv
 
 from rllib_safemarl.errors import SafeMARLError
 
@@ -141,7 +141,7 @@ def binomial_lower_bound(successes: int, trials: int, confidence: float) -> floa
     """Clopper–Pearson: at most the true probability of success, with the stated confidence."""
     if successes == 0:
         return 0.0
-    return float(stats.beta.ppf(1.0 - confidence, successes, trials - successes + 1))
+    return float(betaincinv(successes, trials - successes + 1, 1.0 - confidence))
 
 
 def precision_thresholds(

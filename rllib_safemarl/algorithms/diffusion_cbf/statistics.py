@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 from rllib_safemarl.algorithms.diffusion_cbf.prepare import DANGER, INITIAL, NEXT_DANGER, PRE_DANGER
@@ -150,8 +149,9 @@ def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
     """Probability that a positive score exceeds a negative one, ties counting half; NaN without either."""
     if not len(positive) or not len(negative):
         return math.nan
-    ranks = rankdata(np.concatenate([positive, negative]))[: len(positive)]
-    return float((ranks.sum() - len(positive) * (len(positive) + 1) / 2) / (len(positive) * len(negative)))
+    ordered = np.sort(negative)
+    below, not_above = (np.searchsorted(ordered, positive, side) for side in ("left", "right"))
+    return float((below + not_above).mean() / (2 * len(negative)))
 
 
 def held_out(config: Any, split: str) -> Dataset:
