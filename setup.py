@@ -21,6 +21,7 @@ TESTS = [
     "mpe2>=1.0",
     "diffusers>=0.30",  # an oracle for our samplers, in tests only
 ]
+ALL = {requirement for group in EXTRAS.values() for requirement in group}
 
 setup(
     name="rllib_safemarl",
@@ -47,8 +48,8 @@ setup(
     ],
     extras_require={
         **EXTRAS,
-        "dev": sorted({*TESTS, *EXTRAS["plot"], *EXTRAS["data"], *EXTRAS["export"]}),
-        "all": sorted({requirement for group in EXTRAS.values() for requirement in group}),
+        "dev": sorted({*TESTS, *ALL}),
+        "all": sorted(ALL),
     },
     entry_points={
         "console_scripts": [
