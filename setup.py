@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 EXTRAS = {
     "plot": ["matplotlib>=3.8"],
-    "mujoco": ["mujoco>=3.3.6", "gymnasium-robotics>=1.3"],
+    "mujoco": ["mujoco>=3.3.6"],
     "driving": ["highway-env>=1.10"],
     "data": ["h5py>=3.10"],
     "export": ["onnx>=1.16", "onnxruntime>=1.18"],
@@ -19,7 +19,9 @@ TESTS = [
     "mypy>=1.11",
     "types-PyYAML",
     "mpe2>=1.0",
-    "diffusers>=0.30",  # an oracle for our samplers, in tests only
+    # Oracles, in tests only: of samplers, and of bodies and their parts.
+    "diffusers>=0.30",
+    "gymnasium-robotics>=1.3",
 ]
 ALL = {requirement for group in EXTRAS.values() for requirement in group}
 

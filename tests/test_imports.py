@@ -167,7 +167,7 @@ def test_environments_and_data_load_no_torch_either_where_only_named(part):
     assert "torch" not in _loaded(f"import rllib_safemarl.{part}")
 
 
-EXTRAS = ("h5py", "matplotlib", "PIL", "mujoco", "gymnasium_robotics", "highway_env", "onnx", "onnxruntime")
+EXTRAS = ("h5py", "matplotlib", "PIL", "mujoco", "highway_env", "onnx", "onnxruntime")
 
 
 def test_algorithms_and_commands_need_no_extra():
