@@ -67,6 +67,27 @@ def miss_offset(scores: Float, beta: float) -> float:
     return float(np.nextafter(score, np.array(np.inf, score.dtype)))
 
 
+def check_dangerous_episodes(beta: float, episodes: int) -> None:
+    """Refuse a β for which :func:`miss_offset` is +∞, so that nothing would ever count as safe.
+
+    Args:
+        beta: β, 0 … 1.
+        episodes: dangerous ones, of the calibration split.
+
+    Raises:
+        SafeMARLError: there are too few; one line with how many there should be, and what these can tell.
+    """
+    needed = math.ceil(beta / (1.0 - beta) - 1e-9)
+    if episodes >= needed:
+        return
+    largest = math.floor(1000.0 * episodes / (episodes + 1)) / 1000.0
+    mend = f"set beta to {largest:g} or less, or record more" if episodes else "record some"
+    raise SafeMARLError(
+        f"beta={beta:g} needs {needed} dangerous episodes in the calibration split, which has {episodes}: "
+        f"{mend}."
+    )
+
+
 @dataclass(frozen=True)
 class PrecisionTest:
     """One threshold of the precision mode.

@@ -83,8 +83,19 @@ class DecidingPolicy(abc.ABC):
                     else f"planners have no setting {name!r}.{nearest_name(name, self.changeable)}"
                 )
             self.changeable[name].check(name, value)
+        self.check_settings({**self.network.settings, **settings})
         self.network.settings.update(settings)
         self.forget()
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:  # noqa: B027 - most refuse none
+        """Refuse settings that do not go together, or with what was learnt.
+
+        Args:
+            settings: all of them, valid one by one.
+
+        Raises:
+            SafeMARLError: they do not.
+        """
 
 
 class DecidingActor(Actor):

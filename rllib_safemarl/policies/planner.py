@@ -9,7 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rllib_safemarl.functional.calibration import miss_offset, precision_offset
+from rllib_safemarl.functional.calibration import (
+    check_dangerous_episodes,
+    miss_offset,
+    precision_offset,
+)
 from rllib_safemarl.functional.diffusion_conditions import RANK_POINTS, to_ranks
 from rllib_safemarl.functional.diffusion_samplers import Inpainting
 from rllib_safemarl.functional.diffusion_schedules import noise_schedule
@@ -26,7 +30,7 @@ CONDITIONS = ("barrier", "return")
 MOST_SCORES = 4096
 """Episodes of the calibration split that are kept at most, and thresholds of the precision mode."""
 LARGEST_OFFSET = 2.0
-"""δ where β asks for more than the calibration split can tell: h, within ±1, is then negative everywhere."""
+"""δ where β asks for more than the calibration split can tell: h, within ±1, is negative everywhere."""
 
 
 class Planner(ActingNetwork):
@@ -137,3 +141,17 @@ class Planner(ActingNetwork):
             safe[known], unsafe[known], tested, beta, self.settings["beta_confidence"]
         )
         return min(calibration.offset, LARGEST_OFFSET)
+
+
+def check_beta(settings: Mapping[str, Any], episodes: int) -> None:
+    """Refuse to act by a barrier that nothing satisfies.
+
+    Args:
+        settings: of acting.
+        episodes: dangerous ones of the calibration split.
+
+    Raises:
+        SafeMARLError: β asks for more than they can tell.
+    """
+    if settings["beta_mode"] == "miss" and (settings["filter_plans"] or settings["projection"]):
+        check_dangerous_episodes(settings["beta"], episodes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ from rllib_safemarl.functional.diffusion_samplers import (
 from rllib_safemarl.functional.plan_windows import to_plan, to_states
 from rllib_safemarl.policies.deciding import DecidingPolicy
 from rllib_safemarl.policies.decisions import FLAGS, Decision
-from rllib_safemarl.policies.planner import Planner
+from rllib_safemarl.policies.planner import Planner, check_beta
 from rllib_safemarl.policies.planning_settings import PLANNING_SETTINGS
 
 TARGETS = ("target_barrier", "target_return")
@@ -67,6 +68,11 @@ class PlanningPolicy(DecidingPolicy):
         """Begin without a plan, and the sequence of random numbers anew."""
         self._last = self.decision = None
         self._generator.manual_seed(0)
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Refuse a β that asks for more than the calibration split can tell; untrained planners have none."""
+        if episodes := int((self.planner.scores[0] > -math.inf).sum()):
+            check_beta(settings, episodes)
 
     def shielded(self, views: Tensor, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Actions ``[B, D]`` of another policy, projected as its own would be; flags ``[B]``."""

@@ -24,6 +24,7 @@ from rllib_safemarl.algorithms.diffusion_cbf.rows import Rows
 from rllib_safemarl.algorithms.diffusion_cbf.statistics import (
     Labelled,
     calibrate,
+    dangerous_episodes,
     fit_changes,
     fit_normaliser,
     held_out,
@@ -36,7 +37,7 @@ from rllib_safemarl.functional.barrier import check_rate
 from rllib_safemarl.functional.diffusion_conditions import quantile_table
 from rllib_safemarl.offline.source import Source
 from rllib_safemarl.offline.windows import Pieces, WindowBatch, WindowCutter
-from rllib_safemarl.policies.planner import Planner
+from rllib_safemarl.policies.planner import Planner, check_beta
 
 PROGRESS = "diffusion_cbf"
 """Key of a learner's state under which ours stands."""
@@ -78,6 +79,10 @@ class DiffusionCBFLearner(OfflineLearner):
         rate = check_rate(config.alpha, source.schema.step_seconds or 1.0)
         if self._batches > 0:
             return
+        calibration = held_out(config, "calibration")
+        for group in self.groups:
+            settings = self._planners[group.policy].settings
+            check_beta(settings, dangerous_episodes(calibration, group.agents))
         windows = self._spread(SAMPLED_WINDOWS)
         views = self.window_views(windows)
         for group in self.groups:

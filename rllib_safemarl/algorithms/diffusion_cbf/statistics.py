@@ -112,6 +112,12 @@ class Labelled:
         return pre_scores, safe, unsafe
 
 
+def dangerous_episodes(dataset: Dataset, agents: np.ndarray) -> int:
+    """Number of a labelled dataset's episodes with a pre-danger state of one of these agents."""
+    pre = dataset[PRE_DANGER][:, agents].any(1)
+    return int(np.logical_or.reduceat(pre, dataset.offsets[:-1]).sum())
+
+
 @torch.no_grad()
 def calibrate(planner: Planner, calibration: Labelled, selection: Labelled) -> dict[str, float]:
     """Store what δ(β) is computed from, for any β and in both modes.
