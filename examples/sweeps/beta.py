@@ -4,8 +4,7 @@ How to run:     rllib train file tuned_configs/offline/diffusion_cbf_crossing.ya
                 python examples/sweeps/beta.py runs/diffusion_cbf_crossing --storage-path runs
                 (β is a setting of acting, so that nothing is trained again)
 Picture again:  safemarl plot runs/sweep_beta --against beta
-What to expect: the higher β, the fewer decisions have a plan that is safe enough; near 1 the planners stand
-                still, safe and without return.
+What to expect: the higher β, the fewer decisions have a plan that is safe enough, and the slower the robots.
 """
 
 import argparse
@@ -16,7 +15,8 @@ from ray import tune
 import rllib_safemarl
 
 NAME = "sweep_beta"
-BETAS = [0.5, 0.8, 0.9, 0.95, 0.99]
+BETAS = [0.5, 0.8, 0.9, 0.95, 0.96]
+"""No more than its data can tell: the 32 dangerous episodes of the calibration split tell up to 0.969."""
 
 
 def evaluate(config: dict) -> None:

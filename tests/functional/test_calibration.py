@@ -6,11 +6,14 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.functional.calibration import (
     binomial_lower_bound,
+    check_dangerous_episodes,
     episode_maxima,
     miss_offset,
     precision_offset,
@@ -156,3 +159,25 @@ def test_precision_is_covered_over_draws():
     assert found / draws > 0.7, "a bound that never accepts anything would be no use"
     # "The smallest δ whose held-out precision reaches β" breaks it in about half of the draws.
     assert naive_broken / draws > 0.3
+
+
+def test_how_many_dangerous_episodes_a_beta_needs():
+    # ⌈(E + 1) 0.9⌉ ≤ E from nine episodes on, 0.95 from nineteen.
+    check_dangerous_episodes(0.9, 9)
+    check_dangerous_episodes(0.95, 19)
+    message = r"^beta=0\.9 needs 9 .*, which has 8: set beta to 0\.888 or less, or record more\.$"
+    with pytest.raises(SafeMARLError, match=message):
+        check_dangerous_episodes(0.9, 8)
+    check_dangerous_episodes(0.888, 8)
+    with pytest.raises(SafeMARLError, match=r"which has 0: record some\.$"):
+        check_dangerous_episodes(0.5, 0)
+
+
+@given(st.floats(0.01, 0.99), st.integers(0, 120))
+def test_a_beta_is_refused_exactly_where_its_offset_is_infinite(beta, episodes):
+    finite = math.isfinite(miss_offset(np.arange(episodes, dtype=np.float32), beta))
+    try:
+        check_dangerous_episodes(beta, episodes)
+        assert finite
+    except SafeMARLError:
+        assert not finite

@@ -45,7 +45,8 @@ def trained_team(name, **changes):
             if tensor.is_floating_point() and tensor.dim():
                 tensor.add_(0.05 * torch.randn(tensor.shape))
         planner.rate.fill_(0.1)
-        planner.scores[0, :3] = torch.tensor([-0.2, 0.0, 0.1])
+        # As many dangerous episodes as a β of 0.95 takes.
+        planner.scores[0, :21] = torch.tensor([-0.2, 0.0, 0.1]).repeat(7)
     return TrainedTeam(config, team, module.get_state()), module
 
 

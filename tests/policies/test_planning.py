@@ -242,3 +242,16 @@ def test_settings_of_acting_can_be_changed_and_no_others():
         SafeMARLError, match=r"beta=1.5 does not fit: it must be a number above 0 and below 1"
     ):
         policy.change({"beta": 1.5})
+
+
+def test_more_safety_than_was_calibrated_for_is_refused_and_nothing_changes():
+    policy = make(beta=0.5)
+    policy.planner.scores[0, :4] = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    policy.change({"beta": 0.8})
+    with pytest.raises(SafeMARLError, match=r"which has 4: set beta to 0\.8 or less"):
+        policy.change({"beta": 0.9, "n_plans": 7})
+    assert (policy.planner.settings["beta"], policy.planner.settings["n_plans"]) == (
+        0.8,
+        make().planner.settings["n_plans"],
+    )
+    policy.change({"beta": 0.9, "filter_plans": False, "projection": False})

@@ -28,6 +28,7 @@ def config(data, algorithm=DiffusionCBFConfig):
         .environment("safemarl/crossing")
         .offline_data(input_=data, dataset_num_iters_per_learner=4)
         .training(
+            beta=0.5,
             barrier_batches=4,
             critic_batches=4,
             train_batch_size_per_learner=16,
@@ -108,3 +109,16 @@ def test_what_the_barrier_cannot_be_learnt_from_is_refused(ray_cluster, data, tm
         config(data).training(beta=1.0)
     with pytest.raises(SafeMARLError, match=r"no setting 'betta'.*Did you mean 'beta'"):
         config(data).training(betta=0.5)
+
+
+def test_more_safety_than_the_calibration_split_can_tell_is_refused_before_training(ray_cluster, data):
+    algorithm = config(data).training(beta=0.95).build_algo()
+    with pytest.raises(
+        SafeMARLError, match=r"beta=0\.95 needs 19 dangerous episodes in the calibration split, wh"
+    ):
+        algorithm.train()
+    algorithm.stop()
+    # Plans alone ask nothing of the barrier.
+    algorithm = config(data).training(beta=0.95, filter_plans=False, projection=False).build_algo()
+    algorithm.train()
+    algorithm.stop()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 mujoco = pytest.importorskip("mujoco")
+pytest.importorskip("imageio")  # Gymnasium's own environments want it
 
 from gymnasium.envs.mujoco.ant_v5 import AntEnv  # noqa: E402
 from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv  # noqa: E402
