@@ -162,6 +162,7 @@ class Met:
 
     Attributes:
         copy, first, second: ``[M]`` who.
+        lane: ``[2, M]`` on which lane of either's path.
         enter: ``[2, M]`` from the front of either to the place where it could touch the other, metres.
         leave: ``[2, M]`` until the rear of either has left it, metres.
     """
@@ -169,6 +170,7 @@ class Met:
     copy: Index
     first: Index
     second: Index
+    lane: Index
     enter: Array
     leave: Array
 
@@ -190,7 +192,8 @@ def meetings_of(
     ahead = both & (leave[0] > 0.0) & (leave[1] > 0.0) & (enter[0] < HORIZON) & (enter[1] < HORIZON)
     row, mine, theirs = np.nonzero(ahead)
     enter, leave = ([column[row, mine, theirs] for column in columns] for columns in (enter, leave))
-    return Met(copy[row], first[row], second[row], np.stack(enter), np.stack(leave))
+    on = np.stack([lanes[0][row, mine, 0], lanes[1][row, 0, theirs]])
+    return Met(copy[row], first[row], second[row], on, np.stack(enter), np.stack(leave))
 
 
 def near_pairs(fleet: Fleet) -> tuple[Index, Index, Index]:

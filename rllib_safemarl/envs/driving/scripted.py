@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from rllib_safemarl.envs.driving.danger import meetings_of, near_pairs
 from rllib_safemarl.envs.driving.env import DrivingVectorEnv
 from rllib_safemarl.envs.driving.fleet import LENGTH, NOWHERE
+from rllib_safemarl.envs.driving.giving_way import COMFORT, brake_at_meetings
 from rllib_safemarl.envs.driving.lanes import Array, Index
 from rllib_safemarl.envs.driving.pilots import (
     FASTER,
@@ -31,8 +31,6 @@ from rllib_safemarl.errors import SafeMARLError
 Actions = NDArray
 Bool = NDArray[np.bool_]
 
-COMFORT = 3.0
-"""Acceleration that careful drivers use, metres per second squared."""
 LINE_UP = 120.0
 """Careful drivers line up so far before two lanes become one, metres."""
 
@@ -68,7 +66,7 @@ def yielding(
         patience: seconds that must lie between two vehicles at a place where ways meet.
         room: seconds of speed that must be free ahead and behind to change lanes.
     """
-    wanted = np.minimum(_behind_others(env, time_gap), _at_meetings(env, patience))
+    wanted = np.minimum(_behind_others(env, time_gap), brake_at_meetings(env, patience))
     wanted = np.minimum(wanted, _into_line(env, time_gap))
     side = _off_ending_lanes(env)
     side = np.where(_has_room(env, side, room), side, 0)
@@ -169,29 +167,6 @@ def _into_line(env: DrivingVectorEnv, time_gap: float) -> Array:
         closing = fleet.speed[:, :agents] - np.take_along_axis(fleet.speed, leader, 1)
         behind = _keep_behind(env, gap, np.where(np.isfinite(gap), closing, 0.0), time_gap)
         wanted = np.minimum(wanted, np.where(np.isfinite(gap), np.maximum(behind, -COMFORT), np.inf))
-    return wanted
-
-
-def _at_meetings(env: DrivingVectorEnv, patience: float) -> Array:
-    """Braking before places where others will be, infinite where nobody must."""
-    fleet = env.fleet
-    met = meetings_of(env.meetings, fleet, env.moment.paths, *near_pairs(fleet))
-    wanted = np.full(_shape(env), np.inf)
-    for own, other, mine, theirs in ((met.first, met.second, 0, 1), (met.second, met.first, 1, 0)):
-        speed = np.maximum(fleet.speed[met.copy, own], 0.5)
-        other_speed = np.maximum(fleet.speed[met.copy, other], 0.5)
-        comes, other_comes = met.enter[mine] / speed, met.enter[theirs] / other_speed
-        goes, other_goes = met.leave[mine] / speed, met.leave[theirs] / other_speed
-        together = (comes < other_goes + patience) & (other_comes < goes + patience)
-        inside = met.enter[mine] <= 0.0
-        # Agents give way to the traffic that is inside or earlier; of equals the lower number goes.
-        later = (other_comes < comes) | ((other_comes == comes) & (other < own))
-        gives = together & later & ~inside & (own < fleet.agents)
-        room = np.maximum(met.enter[mine] - env.clearance - 0.5, 0.1)
-        brake = np.where(gives, -(speed**2) / (2.0 * room), np.inf)
-        brake = np.where(brake > -0.5 * COMFORT, np.inf, brake)
-        mine_too = np.flatnonzero(own < fleet.agents)
-        np.minimum.at(wanted, (met.copy[mine_too], own[mine_too]), brake[mine_too])
     return wanted
 
 
