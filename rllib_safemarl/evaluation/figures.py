@@ -25,6 +25,8 @@ _HANDLE, _LETTER = 0.75, 0.085
 """Width of a legend's entry without its text, and of a letter, inches."""
 _DWARFED = 8.0
 """From so many times the limit on, costs are drawn logarithmically."""
+_NEAR, _FAR = (5, 10, 20, 50, 100, 200, 500, 1000), (20, 200, 2000)
+"""Multiples of the limit that have a tick there, beside 1 and 2."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,9 @@ def scale_costs(axes: Axes, limit: float, largest: float, along: str = "y") -> N
         return
     set_scale("symlog", linthresh=2.0 * limit, linscale=1.0)
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ticks = [0.0, limit, 2.0 * limit, *(limit * step for step in (5, 10, 20, 50, 100, 200, 500, 1000))]
+    # Numbers side by side need more room than numbers one above the other.
+    steps = _FAR if along == "x" and largest > _FAR[0] * limit else _NEAR
+    ticks = [0.0, limit, 2.0 * limit, *(limit * step for step in steps)]
     axis.set_major_locator(FixedLocator([tick for tick in ticks if tick <= largest]))
     axes.minorticks_off()
     set_limits(0.0, 1.15 * largest)

@@ -102,7 +102,9 @@ def _draw(axes: Axes, rows: Sequence[RowSummary], panel: Panel) -> None:
         scale_costs(axes, max(limits, default=0.0), float(values.max()), along="x")
         if axes.get_xscale() == "linear":
             axes.set_xlim(0.0, 1.08 * max(values.max(), *limits, 1e-9))
-        axes.set_xlim(left=-0.03 * axes.get_xlim()[1])
+            axes.set_xlim(left=-0.03 * axes.get_xlim()[1])
+        else:
+            axes.set_xlim(left=-0.3 * max(limits))
     elif panel == _DANGER:
         axes.set_xlim(-0.03, 1.03)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))

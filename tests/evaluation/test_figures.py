@@ -1,6 +1,7 @@
 """Figures: what is drawn, where, and in which words."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -169,6 +170,21 @@ def test_from_five_seeds_on_bands_are_whole_and_seeds_not_drawn():
     costs = figure.axes[1]
     assert [line.get_linewidth() for line in costs.lines] == [2.0, 1.4], "the average and the limit"
     assert "95 % interval of the interquartile mean" in [t.get_text() for t in figure.legends[0].get_texts()]
+
+
+def test_costs_far_beyond_the_limit_have_numbers_that_stand_apart():
+    found = rows(
+        *(result("ours", seed, 1.0, cost=0.5) for seed in range(3)),
+        *(result("bad", seed, 2.0, cost=cost) for seed, cost in enumerate((550.0, 590.0, 750.0))),
+    )
+    figure = results_figure(found, "title")
+    costs = figure.axes[1]
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in costs.get_xticklabels()]
+    assert len(boxes) >= 4
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    # Costs begin at 0: little room is left of it, however far they reach.
+    assert costs.transAxes.inverted().transform(costs.transData.transform((0.0, 0.0)))[0] < 0.1
 
 
 def test_results_show_every_row_its_seeds_its_interval_and_the_limit():
