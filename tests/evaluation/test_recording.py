@@ -184,9 +184,8 @@ def test_the_shipped_dataset_is_what_its_recipe_records(name, most_bytes, again)
     assert bool(safety_problem(episode_table(data))) == (name == "merge")
     assert is_recorded(made, path)
     assert data.content_hash in (SHIPPED / f"{name}.md").read_text(encoding="utf-8")
-    assert np.bincount(data["split"]).tolist() == [
-        round(share * data.num_episodes) for share in (0.7, 0.15, 0.15)
-    ]
+    split = np.bincount(data["split"])
+    assert np.abs(split - np.array([0.7, 0.15, 0.15]) * data.num_episodes).max() < 1.0
     # One episode of every behaviour, recorded again; networks may round otherwise elsewhere.
     _, first = np.unique(data["behaviour"], return_index=True)
     chosen = first[again]
