@@ -73,13 +73,13 @@ def write_dsrl(path: Path, episodes: int) -> None:
             file.create_dataset(name, data=np.array(rows, kind))
 
 
-def learn(dataset: Path, iterations: int, folder: Path) -> Path:
+def learn(dataset: Path, iterations: int, batches: int, folder: Path) -> Path:
     """Learn which states are feasible, and act within them; return the checkpoint."""
     from rllib_safemarl.algorithms import FISORConfig
 
     config = (
         FISORConfig()
-        .offline_data(input_=[str(dataset.resolve())], dataset_num_iters_per_learner=100)
+        .offline_data(input_=[str(dataset.resolve())], dataset_num_iters_per_learner=batches)
         .training(train_batch_size_per_learner=128, lr=1e-3, kappa=0)
         .rl_module(model_config={"fcnet_hiddens": [64, 64]})
         .safety(cost_limit=1.0)
@@ -113,12 +113,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, default=Path("dsrl"))
     parser.add_argument("--recorded", type=int, default=60, help="episodes of the dataset")
     parser.add_argument("--iterations", type=int, default=20)
+    parser.add_argument("--batches", type=int, default=100, help="of an iteration")
     parser.add_argument("--episodes", type=int, default=20, help="to try the policy in")
     given = parser.parse_args(arguments)
     given.folder.mkdir(parents=True, exist_ok=True)
     dataset = given.folder / "brake.hdf5"
     write_dsrl(dataset, given.recorded)
-    checkpoint = learn(dataset, given.iterations, given.folder)
+    checkpoint = learn(dataset, given.iterations, given.batches, given.folder)
     way, cost = run_episodes(checkpoint, given.episodes)
     print(f"{given.episodes} episodes of the policy: return {way:.2f}, cost {cost:.2f} of 1.00")
 
