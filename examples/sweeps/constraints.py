@@ -17,6 +17,9 @@ from ray import tune
 import rllib_safemarl
 
 NAME = "sweep_constraints"
+KAPPAS = [0, 1, math.inf]
+LIMITS = [0.5, 1.0, 2.0]
+MULTIPLIERS = ["lagrangian", "pid"]
 
 
 def sweep(iterations: int, seeds: int, storage: Path) -> Path:
@@ -27,9 +30,9 @@ def sweep(iterations: int, seeds: int, storage: Path) -> Path:
         name=NAME,
         config={
             "env": "safemarl/crossing",
-            "kappa": tune.grid_search([0, 1, math.inf]),
-            "cost_limit": tune.grid_search([0.5, 1.0, 2.0]),
-            "multiplier": tune.grid_search(["lagrangian", "pid"]),
+            "kappa": tune.grid_search(KAPPAS),
+            "cost_limit": tune.grid_search(LIMITS),
+            "multiplier": tune.grid_search(MULTIPLIERS),
             "seed": tune.grid_search(list(range(seeds))),
             "reward_scope": "own",
             "limit_margin": 0.4,

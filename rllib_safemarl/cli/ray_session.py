@@ -76,7 +76,7 @@ def start_ray(flags: TrainFlags) -> bool:
         check_address(address)
     try:
         ray.init(address=address, include_dashboard=flags.ray_ui, **own, **settings)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # of many classes; a node that starts too slowly raises Exception itself
         where = f"at {address}" if address else "here"
         raise SafeMARLError(f"Ray cannot be started {where}: {' '.join(str(error).split())}") from error
     resources = ray.cluster_resources()

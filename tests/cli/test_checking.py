@@ -5,7 +5,7 @@ import pytest
 from rllib_safemarl.cli.checking import check_experiment, grid_points, shortage
 from rllib_safemarl.cli.experiments import Experiment
 from rllib_safemarl.cli.flags import TrainFlags
-from rllib_safemarl.cli.ray_session import check_address
+from rllib_safemarl.cli.ray_session import check_address, start_ray
 from rllib_safemarl.cli.training import make_scheduler
 from rllib_safemarl.errors import SafeMARLError
 
@@ -105,3 +105,15 @@ def test_an_address_where_nothing_listens_is_refused_at_once():
     with pytest.raises(SafeMARLError, match=r"no Ray cluster answers at 127.0.0.1:1"):
         check_address("127.0.0.1:1")
     check_address("auto")
+
+
+def test_a_ray_that_does_not_start_is_one_line(monkeypatch):
+    import ray
+
+    def slow(**settings):
+        raise Exception("The current node timed out during startup.\nThis could happen because ...")
+
+    monkeypatch.setattr(ray, "init", slow)
+    with pytest.raises(SafeMARLError, match=r"Ray cannot be started .*: The current node timed") as caught:
+        start_ray(TrainFlags(ray_num_cpus=1))
+    assert "\n" not in str(caught.value)

@@ -10,15 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from rllib_safemarl import make_vector
-from rllib_safemarl.envs.team import describe_team, make_groups, make_views
-from rllib_safemarl.functional.distributions import DiagonalGaussian
-from rllib_safemarl.nn.mlp import PolicyMLP
-from rllib_safemarl.policies import TeamPolicy, save_policy
-from rllib_safemarl.policies.acting_team import PolicySettings
-from rllib_safemarl.policies.kinds import MLPPolicy
+from rllib_safemarl.policies import save_policy
+from tests.examples.teams import crossing_policy
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "decentralised.py"
 
@@ -31,25 +25,10 @@ def example():
     return module
 
 
-def _policy(kappa, **env_config):
-    """Three robots with untrained networks of their own."""
-    env = make_vector("safemarl/crossing", 1, **env_config)
-    team, settings = describe_team(env, None), PolicySettings(kappa, 4, True, False)
-    groups = make_groups(team, make_views(team, kappa, 4), own_spaces=False)
-    torch.manual_seed(0)
-    networks = {}
-    for group in groups:
-        size = group.observation_space.shape[0]
-        weights = torch.randn(size, 8) / size**0.5, torch.randn(8, 2)
-        layers = PolicyMLP(weights, (torch.zeros(8), torch.zeros(2)), ("tanh", "linear"), torch.zeros(2))
-        networks[group.policy] = MLPPolicy(layers, DiagonalGaussian())
-    return env, TeamPolicy(team, networks, settings)
-
-
 @pytest.mark.parametrize("graph", ["moving", "static"])
 @pytest.mark.parametrize("kappa", [0, 1, 2, float("inf")])
 def test_what_reaches_a_robot_is_all_that_its_policy_needs(example, kappa, graph):
-    env, policy = _policy(kappa, n_agents=6, sense_radius=0.7, graph=graph)
+    env, policy = crossing_policy(kappa, n_agents=6, sense_radius=0.7, graph=graph)
     observation, counts = env.reset(3), set()
     for _ in range(12):
         everything = example.whole_team(policy, observation)
@@ -64,7 +43,7 @@ def test_what_reaches_a_robot_is_all_that_its_policy_needs(example, kappa, graph
 
 
 def test_robots_in_processes_of_their_own_act_as_one_team(tmp_path):
-    _, policy = _policy(1, n_agents=3)
+    _, policy = crossing_policy(1, n_agents=3)
     folder = save_policy(policy, tmp_path / "policy", onnx=True)
     config = '{"n_agents": 3, "time_limit": 12}'
     done = subprocess.run(
