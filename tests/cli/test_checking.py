@@ -1,11 +1,12 @@
 """Checks on the driver before anything is started; no cluster is needed."""
 
 import pytest
+import ray
 
 from rllib_safemarl.cli.checking import check_experiment, grid_points, shortage
 from rllib_safemarl.cli.experiments import Experiment
 from rllib_safemarl.cli.flags import TrainFlags
-from rllib_safemarl.cli.ray_session import check_address
+from rllib_safemarl.cli.ray_session import check_address, start_ray
 from rllib_safemarl.cli.training import make_scheduler
 from rllib_safemarl.errors import SafeMARLError
 
@@ -105,3 +106,19 @@ def test_an_address_where_nothing_listens_is_refused_at_once():
     with pytest.raises(SafeMARLError, match=r"no Ray cluster answers at 127.0.0.1:1"):
         check_address("127.0.0.1:1")
     check_address("auto")
+
+
+def test_what_nodes_are_to_have_goes_to_ray(monkeypatch):
+    given = {}
+
+    def refuse(**settings):
+        given.update(settings)
+        raise ConnectionError("no\nnetwork")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    flags = TrainFlags(ray_address="auto", ray_runtime_env="{py_modules: [mine]}")
+    with pytest.raises(SafeMARLError, match="Ray cannot be started at auto: no network"):
+        start_ray(flags)
+    assert given["runtime_env"] == {"py_modules": ["mine"]} and given["address"] == "auto"
+    with pytest.raises(SafeMARLError, match="--ray-runtime-env '1' must be a mapping"):
+        TrainFlags(ray_runtime_env="1")
