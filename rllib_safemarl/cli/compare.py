@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--tables-only", is_flag=True, help="Only write the tables again, from what there is.")
 @click.option("--ray-address", help="Join this cluster instead of starting Ray here.")
 @click.option("--ray-num-cpus", type=click.IntRange(min=1), help="CPUs that Ray may use.")
+@click.option("--ray-runtime-env", metavar="JSON", help="What Ray takes along to the nodes.")
 @click.option("--log-info", "-v", is_flag=True, help="Ray's own output, and tracebacks.")
 @one_line_errors
 def compare(suite: Path, budget: str | None, out: Path | None, tables_only: bool, **flags: Any) -> None:

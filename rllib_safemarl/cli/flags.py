@@ -45,6 +45,7 @@ class TrainFlags:
     ray_num_gpus: int | None = None
     ray_num_nodes: int | None = None
     ray_object_store_memory: int | None = None
+    ray_runtime_env: str | None = None
 
     def __post_init__(self) -> None:
         if self.trace:
@@ -56,6 +57,7 @@ class TrainFlags:
         if self.wandb_key and not self.wandb_project:
             raise SafeMARLError("--wandb-key needs --wandb-project.")
         parse_mapping(self.scheduler_config, "--scheduler-config")
+        parse_mapping(self.ray_runtime_env or "{}", "--ray-runtime-env", "py_modules")
 
     @property
     def quiet(self) -> bool:
@@ -112,6 +114,11 @@ _OPTIONS = (
     _option("--ray-num-gpus", type=click.IntRange(min=0), help="GPUs that Ray may use."),
     _option("--ray-num-nodes", type=click.IntRange(min=1), help="Emulate so many nodes, to debug."),
     _option("--ray-object-store-memory", type=click.IntRange(min=1), help="Bytes of Ray's object store."),
+    _option(
+        "--ray-runtime-env",
+        metavar="JSON",
+        help='What Ray takes along to the nodes, such as \'{"py_modules": ["my_package"]}\'.',
+    ),
 )
 
 

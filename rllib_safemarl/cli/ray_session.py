@@ -10,6 +10,7 @@ import warnings
 from typing import Any
 
 from rllib_safemarl.cli.console import say
+from rllib_safemarl.cli.documents import parse_mapping
 from rllib_safemarl.cli.flags import TrainFlags
 from rllib_safemarl.errors import SafeMARLError
 
@@ -58,6 +59,8 @@ def start_ray(flags: TrainFlags) -> bool:
 
     level = logging.DEBUG if flags.log_debug else logging.INFO if flags.log_info else logging.CRITICAL
     settings: dict[str, Any] = {"log_to_driver": not flags.quiet, "logging_level": level}
+    if flags.ray_runtime_env:
+        settings["runtime_env"] = parse_mapping(flags.ray_runtime_env, "--ray-runtime-env", "py_modules")
     address = flags.ray_address or os.environ.get("RAY_ADDRESS")
     own = {
         "num_cpus": flags.ray_num_cpus,

@@ -11,10 +11,17 @@ import ray
 logger = logging.getLogger(__name__)
 
 
-def save_remote(group: Any) -> dict[str, Any]:
-    """Where every healthy remote runner of an EnvRunnerGroup stands, and the seed of those to come."""
+def save_remote(group: Any, timeout: float | None = None) -> dict[str, Any]:
+    """Where every healthy remote runner of an EnvRunnerGroup stands, and the seed of those to come.
+
+    Args:
+        group: the EnvRunnerGroup.
+        timeout: runners that have not answered by then are left out, seconds; their environment may hang.
+    """
     saved = group.foreach_env_runner(
-        lambda runner: (runner.worker_index, runner.save_episodes()), local_env_runner=False
+        lambda runner: (runner.worker_index, runner.save_episodes()),
+        local_env_runner=False,
+        timeout_seconds=timeout,
     )
     return {"seed": group.local_env_runner.seed, "runners": dict(saved)}
 

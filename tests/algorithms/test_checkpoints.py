@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -299,3 +300,28 @@ def test_checkpoints_of_other_versions_and_of_others_are_refused(tmp_path):
     with pytest.raises(SafeMARLError, match=r"is no checkpoint: it has no rllib_checkpoint\.json"):
         algo.restore_from_path(path)
     algo.stop()
+
+
+def test_a_clock_that_is_set_back_changes_nothing(monkeypatch, tmp_path):
+    learnt = []
+    for hours in (0.0, 1.0):
+        algo = tiny_config().build_algo()
+        algo.train()
+        with monkeypatch.context() as patch:
+            # In the middle of the iteration, when the first steps are taken.
+            vector, real = type(algo.env_runner.env), time.time
+
+            def step(self, actions, original=vector.step, patch=patch, real=real, hours=hours):
+                patch.setattr(time, "time", lambda: real() - 3600.0 * hours)
+                return original(self, actions)
+
+            patch.setattr(vector, "step", step)
+            results = algo.train()
+            path = algo.save_to_path(str(tmp_path / str(hours)))
+            algo.train()
+            algo.restore_from_path(path)
+            after = algo.train()
+        assert results["training_iteration"] == 2 and after["training_iteration"] == 3
+        learnt.append(learner_state(algo))
+        algo.stop()
+    assert_equal(*learnt)

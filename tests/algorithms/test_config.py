@@ -106,6 +106,8 @@ def test_kappa_is_refused_where_a_preset_fixes_the_views(preset):
             r"safety\(\) has no setting 'cost_limt'. Did you mean 'cost_limit'",
         ),
         (lambda c: c.env_runners(num_env_runner=1), "Did you mean 'num_env_runners'"),
+        (lambda c: c.env_runners(max_sample_age=-1), "max_sample_age=-1 does not fit"),
+        (lambda c: c.env_runners(max_samples_age=1), "Did you mean 'max_sample_age'"),
         (lambda c: c.learners(num_learner=1), "Did you mean 'num_learners'"),
         (lambda c: c.evaluation(evaluation_intervall=1), "Did you mean 'evaluation_interval'"),
         (lambda c: c.debugging(sed=1), "Did you mean 'seed'"),
@@ -155,6 +157,13 @@ def test_wrong_settings_are_refused_in_one_line(call, message):
         (
             lambda c: c.multi_agent(algorithm_config_overrides_per_module={"robot_0": {"gamma": 0.5}}),
             r"_module\['robot_0'\] cannot change 'gamma'; for single policies there are clip_param",
+        ),
+        (lambda c: c.env_runners(max_sample_age=1), "max_sample_age=1 has no meaning without remote env run"),
+        (
+            lambda c: c.env_runners(max_sample_age=1, num_env_runners=1).training(
+                step="trust_region", target_kl=0.01
+            ),
+            "'trust_region' starts from the policy that acted, which an old sample's is not: set max_sample",
         ),
         (lambda c: c.training(step="trust_region"), "'trust_region' needs its radius: set target_kl"),
         (lambda c: c.safety(multiplier="cpo"), "'cpo' is solved in trust-region steps: set step='trust_r"),

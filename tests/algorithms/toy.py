@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -120,6 +122,27 @@ class FaultyVectorEnv(SetPointVectorEnv):
         return step
 
 
+class StallingVectorEnv(SetPointVectorEnv):
+    """Sleeps in every step of the second env runner.
+
+    Args:
+        stalls: whether this is that one's.
+        seconds: how long.
+        hangs: a file; while it exists, for ever.
+    """
+
+    def __init__(self, num_copies: int, stalls: bool, seconds: float = 0.0, hangs: str = ""):
+        super().__init__(num_copies, time_limit=10)
+        self._stalls, self._seconds, self._hangs = stalls, seconds, hangs
+
+    def step(self, actions) -> Step:
+        if self._stalls:
+            time.sleep(self._seconds)
+            while self._hangs and Path(self._hangs).exists():
+                time.sleep(3600.0)
+        return super().step(actions)
+
+
 class _Made:
     def __init__(self, make: type, settings: dict[str, Any]):
         self._make, self._settings = make, dict(settings)
@@ -129,6 +152,10 @@ class _Made:
 
 
 register_env("toy/faulty", lambda settings: _Made(FaultyVectorEnv, settings))
+register_env(
+    "toy/stalling",
+    lambda settings: _Made(StallingVectorEnv, {**settings, "stalls": settings.worker_index == 2}),
+)
 register_env("toy/set_point", lambda settings: _Made(SetPointVectorEnv, settings))
 register_env("toy/coupled", lambda settings: _Made(CoupledVectorEnv, settings))
 register_env("toy/constant", lambda settings: _Made(ConstantVectorEnv, settings))

@@ -1,6 +1,7 @@
 """Checks on the driver before anything is started; no cluster is needed."""
 
 import pytest
+import ray
 
 from rllib_safemarl.cli.checking import check_experiment, grid_points, shortage
 from rllib_safemarl.cli.experiments import Experiment
@@ -108,8 +109,6 @@ def test_an_address_where_nothing_listens_is_refused_at_once():
 
 
 def test_a_ray_that_does_not_start_is_one_line(monkeypatch):
-    import ray
-
     def slow(**settings):
         raise Exception("The current node timed out during startup.\nThis could happen because ...")
 
@@ -117,3 +116,19 @@ def test_a_ray_that_does_not_start_is_one_line(monkeypatch):
     with pytest.raises(SafeMARLError, match=r"Ray cannot be started .*: The current node timed") as caught:
         start_ray(TrainFlags(ray_num_cpus=1))
     assert "\n" not in str(caught.value)
+
+
+def test_what_nodes_are_to_have_goes_to_ray(monkeypatch):
+    given = {}
+
+    def refuse(**settings):
+        given.update(settings)
+        raise ConnectionError("no\nnetwork")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    flags = TrainFlags(ray_address="auto", ray_runtime_env="{py_modules: [mine]}")
+    with pytest.raises(SafeMARLError, match="Ray cannot be started at auto: no network"):
+        start_ray(flags)
+    assert given["runtime_env"] == {"py_modules": ["mine"]} and given["address"] == "auto"
+    with pytest.raises(SafeMARLError, match="--ray-runtime-env '1' must be a mapping"):
+        TrainFlags(ray_runtime_env="1")

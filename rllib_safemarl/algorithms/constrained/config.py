@@ -114,6 +114,11 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         )
         return self._call(super().training, (), ppo, "training")
 
+    def env_runners(self, *args: Any, max_sample_age: int = NotProvided, **kwargs: Any) -> Any:
+        """RLlib's ``env_runners()``; ``max_sample_age`` as in this class's settings."""
+        self._set(max_sample_age=max_sample_age)
+        return self._call(super().env_runners, args, kwargs, "env_runners")
+
     def safety(
         self,
         *,
@@ -221,6 +226,7 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
             raise SafeMARLError(f"minibatch_size={size!r} must be a whole number of agent steps, or None.")
         if self.use_kl_loss:
             raise SafeMARLError("use_kl_loss=True has no meaning here: bound the step by target_kl instead.")
+        self._check_sample_age()
         self._check_step()
         activation_name(self.model_config.get("fcnet_activation", "tanh"))
         self._check_coloured()
@@ -229,6 +235,21 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
             raise SafeMARLError(
                 f"{type(self).__name__} needs a limit: .safety(cost_limit=…), undiscounted cost per episode "
                 "and agent, or .safety(multiplier='none') to run it unconstrained."
+            )
+
+    def _check_sample_age(self) -> None:
+        """Refuse old samples where nobody makes them, or where steps are taken from the policy that acted."""
+        if self.max_sample_age == 0 or self.in_evaluation:
+            return
+        if self.num_env_runners == 0:
+            raise SafeMARLError(
+                f"max_sample_age={self.max_sample_age} has no meaning without remote env runners: set "
+                "num_env_runners, or max_sample_age=0."
+            )
+        if self.step == "trust_region":
+            raise SafeMARLError(
+                "step='trust_region' starts from the policy that acted, which an old sample's is not: set "
+                "max_sample_age=0, or step='clip'."
             )
 
     def _check_step(self) -> None:

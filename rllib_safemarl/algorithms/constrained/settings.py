@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rllib_safemarl.algorithms.columnar_config import COLUMNAR_SETTINGS, HOPS_OR_NONE
 from rllib_safemarl.functional.rewards import REWARD_SCOPES
-from rllib_safemarl.settings import FLAG, SHARE, Setting, at_least, counts, is_number, one_of
+from rllib_safemarl.settings import FLAG, SHARE, Setting, at_least, counts, is_number, is_whole, one_of
 
 CONSTRAINED_SETTINGS: dict[str, Setting] = {
     **COLUMNAR_SETTINGS,
@@ -15,6 +15,15 @@ CONSTRAINED_SETTINGS: dict[str, Setting] = {
         "-",
         "reward an agent learns from: the mean over the team, over its neighbourhood, or its own",
         **one_of(*REWARD_SCOPES),
+    ),
+    # Who samples under which weights.
+    "max_sample_age": Setting(
+        0,
+        "updates",
+        "remote env runners sample without waiting for updates, and what is sampled under weights of more "
+        "updates ago is dropped; with 0 every update waits for all of them under its own weights",
+        is_whole,
+        "a whole number of at least 0",
     ),
     # How the step is taken.
     "sequential": Setting(
