@@ -72,8 +72,15 @@ def newest_checkpoint(path: str) -> Path | str:
     ]
     if not found:
         raise SafeMARLError(f"{folder} holds no checkpoint (a folder with {CHECKPOINT_FILE} in it).")
-    found = [checkpoint for trial in _by_trial(found) for checkpoint in _whole(trial)]
-    return max(found, key=lambda checkpoint: ((checkpoint / CHECKPOINT_FILE).stat().st_mtime, checkpoint))
+    # Of one trial's the highest number is the newest, also where a clock was set back.
+    newest = [max(_whole(trial), key=checkpoint_number) for trial in _by_trial(found)]
+    return max(newest, key=lambda checkpoint: ((checkpoint / CHECKPOINT_FILE).stat().st_mtime, checkpoint))
+
+
+def checkpoint_number(folder: Path) -> int:
+    """7 for a folder named ``checkpoint_000007``; -1 where there is no number."""
+    number = folder.name.rpartition("_")[2]
+    return int(number) if number.isdigit() else -1
 
 
 def _by_trial(checkpoints: list[Path]) -> list[list[Path]]:

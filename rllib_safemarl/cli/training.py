@@ -163,6 +163,7 @@ def run_in_tune(
 
     from rllib_safemarl.cli.interruption import Interruption
     from rllib_safemarl.cli.live_view import LiveView
+    from rllib_safemarl.cli.resumption import WrittenCheckpoints
 
     view = LiveView(experiments[0].tune.get("time_budget_s"), names)
     interruption = Interruption(any("checkpoint_frequency" not in e.checkpoints for e in experiments))
@@ -175,7 +176,7 @@ def run_in_tune(
             verbose=0 if flags.quiet else 1,
             resume_config=tune.ResumeConfig(unfinished=resume_type, errored=resume_type) if resume else None,
             raise_on_failed_trial=False,
-            callbacks=[interruption, view, *callbacks],
+            callbacks=[interruption, view, *([WrittenCheckpoints()] if resume else []), *callbacks],
         )
     except ValueError:
         # Stopped before Tune had written what it reads at its end.

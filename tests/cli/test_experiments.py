@@ -191,6 +191,15 @@ def test_of_a_trial_or_experiment_the_newest_checkpoint_is_taken(tmp_path):
         newest_checkpoint(str(tmp_path / "a" / "checkpoint_000009"))
 
 
+def test_of_a_trial_the_highest_number_is_the_newest_also_where_the_clock_went_back(tmp_path):
+    for number, time in ((9, 7200), (10, 3600), (2, 9000)):
+        file = tmp_path / "trial" / f"checkpoint_{number:06d}" / CHECKPOINT_FILE
+        file.parent.mkdir(parents=True)
+        file.touch()
+        os.utime(file, (time, time))
+    assert newest_checkpoint(str(tmp_path)) == tmp_path / "trial" / "checkpoint_000010"
+
+
 def test_python_files_define_config_and_stop(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(

@@ -1,16 +1,19 @@
 """Training, evaluation and interruption for real, on tiny batches; Ray runs in the commands' processes."""
 
+import contextlib
 import json
 import re
 import signal
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from rllib_safemarl.cli.paths import CHECKPOINT_FILE
+from rllib_safemarl.cli.paths import CHECKPOINT_FILE, checkpoint_number, newest_checkpoint
 from rllib_safemarl.evaluation.curves import read_curve
-from tests.cli.runs import TINY, command, environment, leave_behind_a_cluster, run
+from tests.cli.runs import RAY_FOLDER, TINY, command, environment, leave_behind_a_cluster, run
 
 
 @pytest.fixture(scope="module")
@@ -109,11 +112,21 @@ def test_an_episode_of_a_checkpoint_is_drawn(grid, tmp_path):
     )
 
 
-def test_ctrl_c_saves_and_resume_goes_on(tmp_path):
-    file = tmp_path / "long.yaml"
-    file.write_text(TINY.format(name="long", iterations=100, kappa=1))
-    arguments = ["train", "file", str(file), "--storage-path", str(tmp_path)]
-    process = subprocess.Popen(
+def _until(process: subprocess.Popen[str], number: int, at: int) -> str:
+    """What a run printed that got a signal once an iteration was shown; it has ended."""
+    lines, sent = [], False
+    for line in process.stdout:
+        lines.append(line)
+        row = re.match(r" +(\d+) +[\d,]+ ", line)
+        if row and int(row.group(1)) >= at and not sent:
+            process.send_signal(number)
+            sent = True
+    process.wait()
+    return "".join(lines)
+
+
+def _start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         command(*arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -121,23 +134,46 @@ def test_ctrl_c_saves_and_resume_goes_on(tmp_path):
         env=environment(),
         start_new_session=True,
     )
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if re.match(r" +1 +480 ", line):
-            process.send_signal(signal.SIGINT)
-    printed = "".join(lines)
-    assert process.wait() == 130, printed
-    (checkpoint,) = re.findall(r"last checkpoint: (/\S+)", printed)
-    assert f"--storage-path {tmp_path} --resume" in printed
+
+
+def _left_over() -> list[str]:
+    """Processes of the commands' Ray."""
+    left = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"RAY_TMPDIR={RAY_FOLDER}" in (process / "environ").read_text(errors="replace"):
+                left.append((process / "cmdline").read_text().replace("\0", " "))
+    return left
+
+
+def test_a_killed_driver_and_ctrl_c_lose_nothing_that_was_saved(tmp_path):
+    file = tmp_path / "long.yaml"
+    file.write_text(TINY.format(name="long", iterations=60, kappa=1))
+    arguments = ["train", "file", str(file), "--storage-path", str(tmp_path), "--checkpoint-freq", "1"]
+    _until(_start(*arguments), signal.SIGKILL, at=3)
+    deadline = time.monotonic() + 60
+    while _left_over() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not _left_over()
     (trial,) = (tmp_path / "long").glob("SCAL_MAPPO_L_*")
+    # One checkpoint per iteration, the first of which is 0.
+    saved = checkpoint_number(newest_checkpoint(str(trial))) + 1
+    assert saved >= 2
+
+    process = _start(*arguments, "--resume")
+    printed = _until(process, signal.SIGINT, at=saved + 1)
+    assert process.returncode == 130, printed
+    first_row = re.search(r"^ +(\d+) +[\d,]+ ", printed, re.MULTILINE)
+    assert int(first_row.group(1)) == saved + 1
+    (checkpoint,) = re.findall(r"last checkpoint: (/\S+)", printed)
+    assert f"--storage-path {tmp_path} --checkpoint-freq 1 --resume" in printed
     reached = int(read_curve(trial)["iteration"].max())
-    assert 1 <= reached < 100
+    assert saved + 1 <= reached < 60
 
     resumed = run(*arguments, "--resume")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert f"training from {checkpoint}" in resumed.stdout
-    assert list(read_curve(trial)["iteration"]) == list(range(1, 101))
+    assert list(read_curve(trial)["iteration"])[saved - 60 :] == list(range(saved + 1, 61))
     first_row = re.search(r"^ +(\d+) +[\d,]+ ", resumed.stdout, re.MULTILINE)
     assert int(first_row.group(1)) == reached + 1
-    assert "100 iterations, 48,000 steps" in resumed.stdout
+    assert "60 iterations, 28,800 steps" in resumed.stdout
