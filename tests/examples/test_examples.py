@@ -171,7 +171,7 @@ def test_sweep_of_constraints(ray_cluster, monkeypatch, tmp_path):
     from tests.evaluation.tuned_runs import write_sweep
 
     script, asked = example("sweeps/constraints.py"), []
-    monkeypatch.setattr(script.tune, "run", lambda name, **settings: asked.append((name, settings)))
+    monkeypatch.setattr(script.tune, "run", lambda trainable, **settings: asked.append((trainable, settings)))
     folder = script.sweep(1, 2, tmp_path)
     ((name, settings),) = asked
     points = list(grid_points(settings["config"]))
