@@ -14,12 +14,14 @@ from ray.util.debug import log_once
 
 from rllib_safemarl.algorithms.checkpoint_version import check_version, version_metadata
 from rllib_safemarl.data.file_lists import LIST, list_files
+from rllib_safemarl.envs.registry import ENVIRONMENTS
 from rllib_safemarl.envs.team import Team, make_groups, make_views
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.policies.acting_team import PolicySettings
 from rllib_safemarl.policies.files import FOLDER, save_policy
 from rllib_safemarl.policies.team_policy import TeamPolicy
 from rllib_safemarl.rollout.actor import portable_policies
+from rllib_safemarl.rollout.multi_agent_env import register_environments
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,13 @@ class TeamAlgorithm(Algorithm):
     def acting_module(self) -> MultiRLModule:
         """The present policies, as they act."""
         return self.env_runner.module
+
+    @staticmethod
+    def _get_env_id_and_creator(env_specifier: Any, config: Any) -> Any:
+        """RLlib's, with ours known in every session of Ray: names are lost with the session that had them."""
+        if env_specifier in ENVIRONMENTS:
+            register_environments()
+        return Algorithm._get_env_id_and_creator(env_specifier, config)
 
     def __repr__(self) -> str:
         """RLlib's, which fails before ``setup()`` and so kills the actor instead of reporting its error."""

@@ -199,3 +199,13 @@ def test_copies_that_cannot_be_spread_over_the_learners():
     algo = config.learners(num_learners=2, num_cpus_per_learner=0.5).build_algo()
     assert _message(algo.train).startswith("1 copies cannot be spread over num_learners=2; raise")
     algo.stop()
+
+
+def test_names_are_known_in_a_second_session_of_ray_as_well():
+    from ray.experimental.internal_kv import _internal_kv_del
+    from ray.tune.registry import ENV_CREATOR, _global_registry, _make_key
+
+    # What is left of names after ray.shutdown() and another ray.init().
+    _internal_kv_del(_make_key(_global_registry.prefix, ENV_CREATOR, "safemarl/crossing"))
+    assert not _global_registry.contains(ENV_CREATOR, "safemarl/crossing")
+    tiny_config().build_algo().stop()

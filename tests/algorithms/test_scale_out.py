@@ -30,7 +30,10 @@ def _learner_weights(algo) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize(
     "name",
-    ["SCAL_MAPPO_L", "MACPO", *(pytest.param(n, marks=pytest.mark.learning) for n in ("MAPPO", "MAPPO_PID"))],
+    [
+        "SCAL_MAPPO_L",
+        *(pytest.param(name, marks=pytest.mark.learning) for name in ("MACPO", "MAPPO", "MAPPO_PID")),
+    ],
 )
 def test_zero_one_and_two_learners_agree_up_to_summation_order(name):
     outcomes = []
@@ -225,6 +228,7 @@ def test_tune_run_sweeps_kappa_with_remote_runners(tmp_path):
     assert all(trial.last_result["training_iteration"] == 1 for trial in analysis.trials)
 
 
+@pytest.mark.learning
 def test_tuner_sweeps_the_limit(tmp_path):
     config = tiny_config()
     config.safety(cost_limit=tune.grid_search([0.1, 1.0]))

@@ -64,6 +64,7 @@ def test_what_was_recorded_is_learned_from_and_evaluated(folder):
     assert json.loads(out.read_text())["env_runners"]["num_episodes"] == 3
 
 
+@pytest.mark.learning
 def test_an_environment_of_other_agents_is_refused(folder):
     done = run("train", "file", "job.yaml", "--storage-path", "other", cwd=folder)
     assert done.returncode == 1

@@ -210,6 +210,7 @@ def test_sweep_of_beta(ray_cluster, monkeypatch, tmp_path):
     assert reported[1]["accepted_share"] <= reported[0]["accepted_share"]
 
 
+@pytest.mark.learning
 def test_population_based_training(ray_cluster, tmp_path):
     script = example("sweeps/pbt.py")
     analysis = script.train(iterations=2, trials=2, interval=1, storage=tmp_path)

@@ -53,6 +53,7 @@ def as_two(learner, portions):
         stream.close()
 
 
+@pytest.mark.learning
 def test_two_learners_stay_alike_and_learn_as_one_from_both_their_windows(ray_cluster, data):
     two = all_stages_of(data, 2)
     position = two.offline_data.position

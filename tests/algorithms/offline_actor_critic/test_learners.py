@@ -46,6 +46,7 @@ def weights(learner):
     }
 
 
+@pytest.mark.learning
 def test_two_learners_stay_alike_and_learn_as_one_from_both_their_windows(ray_cluster, data):
     two = config(data, 2).build_algo()
     before = next(result.get() for result in two.learner_group.foreach_learner(weights))
