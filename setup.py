@@ -13,7 +13,7 @@ EXTRAS = {
 }
 TESTS = [
     "pytest>=8",
-    "pytest-xdist>=3.5",
+    "pytest-xdist>=3.7",
     "hypothesis>=6.100",
     "ruff>=0.6",
     "mypy>=1.11",
