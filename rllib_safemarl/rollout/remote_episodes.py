@@ -11,7 +11,7 @@ import ray
 logger = logging.getLogger(__name__)
 
 
-def save_remote(group: Any, timeout: float | None = None) -> dict[str, Any]:
+def save_remote(group: Any, timeout: float | None) -> dict[str, Any]:
     """Where every healthy remote runner of an EnvRunnerGroup stands, and the seed of those to come.
 
     Args:

@@ -151,11 +151,12 @@ class RemoteSampling:
 
     def _drop_old(self, weights_seq_no: int) -> None:
         """Keep shares that are no older than allowed, nor from weights that a restored state undid."""
-        ages = [weights_seq_no - share.batch.weights_seq_no for share in self._waiting]
-        young = [0 <= age <= self._max_age for age in ages]
-        old = [share for share, keep in zip(self._waiting, young, strict=True) if not keep]
-        self._waiting = [share for share, keep in zip(self._waiting, young, strict=True) if keep]
-        self.dropped_steps += sum(share.batch.env_steps() for share in old)
+        waiting, self._waiting = self._waiting, []
+        for share in waiting:
+            if 0 <= weights_seq_no - share.batch.weights_seq_no <= self._max_age:
+                self._waiting.append(share)
+            else:
+                self.dropped_steps += share.batch.env_steps()
 
 
 def _read(results: Sequence[Any]) -> list[Share]:

@@ -24,7 +24,6 @@ def share_of(worker: int, weights_seq_no: int) -> tuple[Any, str]:
         weights_seq_no=weights_seq_no,
         env_steps=lambda: STEPS,
     )
-    batch.env_steps = lambda: STEPS
     return batch, f"metrics of {worker}"
 
 
@@ -123,6 +122,16 @@ def test_a_slow_runner_holds_nobody_up_and_nothing_older_than_allowed_is_learnt_
     slow = sum(worker == 3 for shares in found for worker, _ in shares)
     # Its share takes more than six updates, which is too old for either; all of them are dropped.
     assert slow == 0 and asked.dropped_steps % STEPS == 0 and asked.dropped_steps >= 60 // 13 * STEPS
+
+
+def test_what_is_exactly_as_old_as_allowed_is_learnt_from_and_what_is_one_update_older_is_not(
+    sampling, monkeypatch
+):
+    group, asked = sampling([1, 1, 1], max_age=2)
+    shares = [share_of(worker, seen) for worker, seen in ((1, 2), (1, 3), (2, 4), (3, 5))]
+    monkeypatch.setattr(group, "foreach_env_runner_async_fetch_ready", lambda *_, **__: shares)
+    assert workers_and_ages(asked, 1, first=5) == [[(1, 2), (2, 1), (3, 0)]]
+    assert asked.dropped_steps == STEPS
 
 
 def test_a_slow_runner_that_is_young_enough_is_learnt_from(sampling):
