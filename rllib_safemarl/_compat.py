@@ -9,6 +9,9 @@ import ray.rllib.utils.metrics as _metrics
 import torch
 from ray.rllib.utils.torch_utils import convert_to_torch_tensor
 
+# Private in every version: what Tune is told of a checkpoint.
+from ray.train._internal.session import _TrainingResult as TrainingResult
+
 # Ray 2.53 reports under these names, but has no constants for them yet.
 EPISODE_AGENT_RETURN_MEAN: str = getattr(_metrics, "EPISODE_AGENT_RETURN_MEAN", "agent_episode_returns_mean")
 EPISODE_MODULE_RETURN_MEAN: str = getattr(
@@ -20,6 +23,7 @@ __all__ = [
     "EPISODE_AGENT_RETURN_MEAN",
     "EPISODE_AGENT_STEPS",
     "EPISODE_MODULE_RETURN_MEAN",
+    "TrainingResult",
     "load_optimizer",
 ]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ray.train._internal.session import _TrainingResult
 from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 from ray.tune.result import TIME_TOTAL_S
 
+from rllib_safemarl._compat import TrainingResult
 from rllib_safemarl.cli.paths import checkpoint_number
 from rllib_safemarl.data.file_lists import is_whole
 
@@ -42,5 +42,5 @@ def tell(trial: Trial) -> None:
     for folder in sorted(Path(trial.path).glob("checkpoint_*"), key=checkpoint_number):
         number = checkpoint_number(folder)
         if number > trial.storage.current_checkpoint_index and is_whole(folder):
-            trial.on_checkpoint(_TrainingResult(Checkpoint.from_directory(str(folder)), dict(kept)))
+            trial.on_checkpoint(TrainingResult(Checkpoint.from_directory(str(folder)), dict(kept)))
             trial.storage.current_checkpoint_index = number
