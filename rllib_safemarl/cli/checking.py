@@ -26,17 +26,21 @@ def algorithm_class(run: str) -> Any:
     Raises:
         SafeMARLError: there is none; the error names the nearest.
     """
+    from ray.tune import TuneError
     from ray.tune.registry import get_trainable_cls, is_function_trainable
 
     from rllib_safemarl.algorithms import ALGORITHMS
 
     try:
         found = get_trainable_cls(run)
-    except Exception:
+    except TuneError:
+        # Ray forgets names with the session that had them.
+        found = ALGORITHMS.get(run)
+    if found is None:
         raise SafeMARLError(
             f"there is no algorithm {run!r}.{nearest_name(run, [*ALGORITHMS, *rllib_names()])} Ours are: "
             f"{', '.join(ALGORITHMS)}."
-        ) from None
+        )
     if is_function_trainable(found) or not hasattr(found, "get_default_config"):
         raise SafeMARLError(f"{run!r} is registered with Ray, but is no RLlib algorithm.")
     return found
@@ -53,7 +57,7 @@ def check_env(env: Any) -> None:
 
     from rllib_safemarl.envs.registry import ENVIRONMENTS
 
-    if not isinstance(env, str) or _global_registry.contains(ENV_CREATOR, env):
+    if not isinstance(env, str) or env in ENVIRONMENTS or _global_registry.contains(ENV_CREATOR, env):
         return
     try:
         gymnasium.spec(env)
