@@ -81,6 +81,9 @@ class EpisodeRecorder:
         except Exception as error:
             raise SafeMARLError(f"{where} failed: {type(error).__name__}: {error}") from error
         rows, final = trace.columns()
+        if self.recipe.observation_bits is not None:
+            for columns in (rows, final):
+                _round_observations(columns, self.recipe.observation_bits)
         labels = {"behaviour": [self._plan[episode]], "seed": [env_seed], "number": [episode]}
         dataset = make_dataset(self.schema, rows, [0, trace.length], {**final, **labels}, where=where)
         return check_values(dataset, where)
@@ -103,6 +106,19 @@ class EpisodeRecorder:
                 return trace
             observation, active = step.observation, step.active
             trace.see(observation, active)
+
+
+def _round_observations(columns: Columns, bits: int) -> None:
+    for name, column in columns.items():
+        if name.removeprefix(FINAL).partition("/")[0] == "observations" and column.dtype == np.float32:
+            columns[name] = round_fraction(column, bits)
+
+
+def round_fraction(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
+    """The nearest numbers with so many bits of the 23 of their fraction; 10 are half precision."""
+    dropped = 23 - bits
+    whole = np.ascontiguousarray(values).view(np.uint32) + np.uint32(1 << (dropped - 1))
+    return (whole >> np.uint32(dropped) << np.uint32(dropped)).view(np.float32)
 
 
 @contextlib.contextmanager

@@ -54,7 +54,7 @@ def read_recipe(document: Any, folder: Path, where: str) -> Recipe:
     if not isinstance(config, Mapping):
         raise SafeMARLError(f"{where}: env_config must be a mapping, not {config!r}.")
     seconds, limit = given.get("step_seconds"), given.get("time_limit")
-    grid = given.get("grid")
+    grid, bits = given.get("grid"), given.get("observation_bits")
     return Recipe(
         env=given["env"],
         behaviours=_unique(
@@ -69,6 +69,7 @@ def read_recipe(document: Any, folder: Path, where: str) -> Recipe:
         time_limit=None if limit is None else _whole(limit, "time_limit", 1, where),
         step_seconds=None if seconds is None else _number(seconds, "step_seconds", where),
         danger_cost=_number(given.get("danger_cost", 0.0), "danger_cost", where),
+        observation_bits=None if bits is None else _whole(bits, "observation_bits", 1, where, most=22),
         about=str(given.get("about") or "").strip(),
         folder=folder,
     )
@@ -173,9 +174,10 @@ def _mapping(given: Any, known: Iterable[str] | None, what: str) -> dict[str, An
     return {str(key): value for key, value in given.items()}
 
 
-def _whole(value: Any, key: str, least: int, where: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise SafeMARLError(f"{where}: {key} must be a whole number of at least {least}, not {value!r}.")
+def _whole(value: Any, key: str, least: int, where: str, most: float = math.inf) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        bounds = f"of at least {least}" if math.isinf(most) else f"from {least} to {most:g}"
+        raise SafeMARLError(f"{where}: {key} must be a whole number {bounds}, not {value!r}.")
     return value
 
 

@@ -94,6 +94,8 @@ class Recipe:
         time_limit: steps after which an episode is cut, where the environment itself does not.
         step_seconds: seconds per step, where the environment does not say.
         danger_cost: cost per step above which an agent is in danger, where there are no margins.
+        observation_bits: of the fraction of observed numbers that are kept, rounded, so that files get smaller:
+            10 is half precision; ``None`` keeps all 23. Policies act on whole numbers.
         about: for the card, what the recipe itself does not say.
         folder: to which ``env``, if it is a file, is relative, before the working directory.
     """
@@ -108,6 +110,7 @@ class Recipe:
     time_limit: int | None = None
     step_seconds: float | None = None
     danger_cost: float = 0.0
+    observation_bits: int | None = None
     about: str = ""
     folder: Path = field(default_factory=Path.cwd)
 
@@ -128,6 +131,8 @@ class Recipe:
         """
         described = asdict(self)
         del described["folder"], described["about"]
+        if self.observation_bits is None:  # as recipes had it that did not know of them
+            del described["observation_bits"]
         for behaviour in described["behaviours"]:
             del behaviour["policy"]
         for later in () if whole else ("grid", "cost_limits"):

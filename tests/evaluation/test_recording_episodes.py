@@ -9,7 +9,7 @@ from rllib_safemarl.envs.crossing.scripted import straight, yielding
 from rllib_safemarl.envs.parallel import parallel_env
 from rllib_safemarl.envs.registry import make_vector
 from rllib_safemarl.errors import SafeMARLError
-from rllib_safemarl.evaluation.recording_episodes import EpisodeRecorder
+from rllib_safemarl.evaluation.recording_episodes import EpisodeRecorder, round_fraction
 from rllib_safemarl.evaluation.recording_players import Player
 from rllib_safemarl.evaluation.recording_recipe import Behaviour
 from tests.evaluation.recordings import SHIPPED, TINY, TOY, recipe, recorded
@@ -48,6 +48,27 @@ def test_columns_are_what_the_environment_gives_again():
     assert data["active"].all()
     assert data["final/active"].all()
     assert (data["costs"][..., 0] == (data["margins"] < 0)).all()
+
+
+def test_observations_of_fewer_bits_are_the_nearest_and_nothing_else_changes():
+    whole = recorded(episodes=2).record(range(2))
+    fewer = recorded(episodes=2, observation_bits=10).record(range(2))
+    for name in ("observations/robot", "final/observations/robot"):
+        half = whole[name].astype(np.float16)  # IEEE's, which has ten bits
+        assert (half != whole[name]).any()
+        # Ties go to the even neighbour there, and away from zero here.
+        assert np.abs(fewer[name] - half).max() <= 2.0**-10 * np.abs(half).max()
+        assert np.mean(fewer[name] == half) > 0.999
+    for name in whole.rows.keys() - {"observations/robot"}:
+        assert (fewer[name] == whole[name]).all(), name
+
+
+def test_rounding_by_hand():
+    given = np.array([0.0, 1.0, 1.3, -1.3, 1.75, 3.2, 1e-3], np.float32)
+    # Of 1.x with two bits: quarters. 3.2 = 2 * 1.6; 0.001 = 2^-10 * 1.024.
+    expected = [0.0, 1.0, 1.25, -1.25, 1.75, 3.0, 2.0**-10]
+    assert round_fraction(given, 2).tolist() == expected
+    assert (round_fraction(given, 22) == given).mean() < 1.0, "even the last bit counts"
 
 
 def test_schema_says_what_the_environment_is():

@@ -47,6 +47,7 @@ from tests.evaluation.recordings import SHIPPED, TINY, TOY, recipe
         ({"behaviours": {"a 1": {"scripted": "random"}, "a": {"policy": "policies/*"}}}, "two behaviours"),
         ({"grid": {"cells": 3}}, "grid has no key 'cells'"),
         ({"grid": {"cost_cells": 0}}, "grid.cost_cells must be a whole number of at least 1"),
+        ({"observation_bits": 23}, "observation_bits must be a whole number from 1 to 22, not 23"),
         ({"cost_limits": {"speed": 1}}, "has no cost 'speed'; it has: separation"),
         ({"cost_limits": ["low"]}, "cost_limits must be a number"),
     ],
