@@ -7,6 +7,7 @@ As a YAML file::
     episodes: 600
     seed: 0
     cost_limits: [0.5, 2.0]          # on the undiscounted cost per episode and agent, to compare with
+    observation_bits: 10             # rounds what is observed, for smaller files
     grid: {cost_cells: 12, return_cells: 12, most_per_cell: 40}
     behaviours:
       careful: {scripted: yielding, share: 3}
@@ -94,8 +95,8 @@ class Recipe:
         time_limit: steps after which an episode is cut, where the environment itself does not.
         step_seconds: seconds per step, where the environment does not say.
         danger_cost: cost per step above which an agent is in danger, where there are no margins.
-        observation_bits: of the fraction of observed numbers that are kept, rounded, so that files get smaller:
-            10 is half precision; ``None`` keeps all 23. Policies act on whole numbers.
+        observation_bits: of the fraction of observed numbers, to which they are rounded, so that files get
+            smaller: 10 is half precision; ``None`` keeps all 23. Behaviours act on whole numbers.
         about: for the card, what the recipe itself does not say.
         folder: to which ``env``, if it is a file, is relative, before the working directory.
     """
