@@ -141,8 +141,8 @@ def _kill(pids: list[int], signals: int = signal.SIGKILL) -> None:
 
 
 def _newest_checkpoint(iterations: int) -> int:
-    """Iteration of the newest checkpoint of a run that completed so many."""
-    return iterations - iterations % EVERY
+    """Iteration of the newest checkpoint that must be whole: the last iteration may have been killed in its own."""
+    return (iterations - 1) - (iterations - 1) % EVERY
 
 
 def _strike(run: Run, fault: str, chance: random.Random) -> bool:

@@ -228,7 +228,8 @@ class DiffusionCBFLearner(OfflineLearner):
         near = None
         if "neighbours" in windows.columns:
             near = self._policy_views.neighbours(windows["neighbours"][:, :1].astype(np.int32))
-            shape = (len(windows), windows["active"].shape[1], *near.index.shape[2:])
+            # Of kappa 0 they are the same nobody at every moment, [A, 0].
+            shape = (len(windows), windows["active"].shape[1], *near.index.shape[-2:])
             near = type(near)(np.broadcast_to(near.index, shape), np.broadcast_to(near.hops, shape))
         return self._policy_views(values, windows["active"], positions, None, near)
 

@@ -122,3 +122,12 @@ def test_more_safety_than_the_calibration_split_can_tell_is_refused_before_train
     algorithm = config(data).training(beta=0.95, filter_plans=False, projection=False).build_algo()
     algorithm.train()
     algorithm.stop()
+
+
+def test_agents_that_see_no_neighbours_plan_by_what_they_see_themselves(ray_cluster, data, tmp_path):
+    algorithm = config(data).training(kappa=0).build_algo()
+    for _ in range(3):
+        results = algorithm.train()
+    assert np.isfinite(results["learners"]["robot"]["diffusion_loss"])
+    assert_written(algorithm, tmp_path / "trained")
+    algorithm.stop()
