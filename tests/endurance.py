@@ -141,7 +141,7 @@ def _kill(pids: list[int], signals: int = signal.SIGKILL) -> None:
 
 
 def _newest_checkpoint(iterations: int) -> int:
-    """Iteration of the newest checkpoint that must be whole: the last iteration may have been killed in its own."""
+    """Iteration of the newest checkpoint that must be whole; the last one may have been killed in its own."""
     return (iterations - 1) - (iterations - 1) % EVERY
 
 
