@@ -1,4 +1,4 @@
-"""Measures the costs of :mod:`tests.benchmarks.scaling.model`, in CPU-seconds of the process that pays them."""
+"""Measures the costs of the model, each in CPU-seconds of the process that pays it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ray import cloudpickle
 from ray.rllib.core import COMPONENT_RL_MODULE
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, WEIGHTS_SEQ_NO
 
-from tests.benchmarks.scaling.jobs import StandIn, job
+from tests.benchmarks.scaling.jobs import StandIn, job, keep_runners, set_runners
 from tests.benchmarks.scaling.model import Costs
 
 REPEATS = 5
 RUNNER_STEPS = (10, 50, 100, 200)
 """Steps per copy of requests to an env runner."""
-LEARNER_STEPS = (50, 100, 200)
+LEARNER_STEPS = (50, 200)
 """Steps per copy of updates, of each learner's share."""
 STAND_INS = ((10, (2, 10, 30, 100, 300, 1000)), (100, (2, 10, 30, 100)))
 """Steps per copy of a share, and how many runners send one."""
@@ -101,35 +101,36 @@ def runner_costs() -> dict[str, float]:
 
 def driver_rows(repeats: int = 3) -> list[DriverRow]:
     """Whole iterations of the driver but for the update, while two actors answer for all env runners."""
-    rows = []
+    config = job(STAND_INS[0][0], runners=2).env_runners(env_runner_cls=StandIn)
+    # Two answer under two names: RLlib must not take the others for lost.
+    algo = config.fault_tolerance(restart_failed_env_runners=False).build_algo()
+    algo.train()
+    algo.learner_group.update = lambda **_: []
+    manager, rows = algo.env_runner_group._worker_manager, []
+    actors = list(manager._actors.values())
     for steps, numbers in STAND_INS:
-        config = job(steps, runners=2).env_runners(env_runner_cls=StandIn)
-        # Two answer under two names: RLlib must not take the others for lost.
-        algo = config.fault_tolerance(restart_failed_env_runners=False).build_algo()
-        algo.learner_group.update = lambda **_: []
-        manager = algo.env_runner_group._worker_manager
-        actors = list(manager._actors.values())
+        set_runners(algo, copy_steps=steps, kept=None)
+        algo.train()
+        share = _share_bytes(algo)
         for runners in numbers:
+            keep_runners(algo, runners)
             manager.add_actors([actors[i % 2] for i in range(runners - manager.num_actors())])
-            seconds = cpu_seconds(algo.train, repeats)
-            share = shipped_bytes(_one_share(algo))
-            rows.append(DriverRow(runners, share * runners, seconds))
-        algo.stop()
+            rows.append(DriverRow(runners, share * runners, cpu_seconds(algo.train, repeats)))
+        keep_runners(algo, 2)
+    algo.stop()
     return rows
 
 
-def _one_share(algo: Any) -> Any:
-    (share,) = algo.env_runner_group.foreach_env_runner(
-        lambda runner: runner._kept, remote_worker_ids=[1], local_env_runner=False
-    )
-    return share
+def _share_bytes(algo: Any) -> int:
+    (share, _) = algo.env_runner_group.foreach_env_runner(lambda runner: runner.kept, local_env_runner=False)
+    return shipped_bytes(share)
 
 
 def driver_costs(rows: Sequence[DriverRow]) -> dict[str, float]:
-    """Per iteration, runner and byte, from what iterations took."""
-    factors = [[1.0, row.runners, row.bytes] for row in rows]
-    fixed, call, byte = plane(factors, [row.seconds for row in rows])
-    return {"iteration": fixed, "call": call, "byte": byte}
+    """Per iteration, runner, pair of runners and byte, from what iterations took."""
+    factors = [[1.0, row.runners, row.runners**2, row.bytes] for row in rows]
+    fixed, call, pair, byte = plane(factors, [row.seconds for row in rows])
+    return {"iteration": fixed, "call": call, "pair": pair, "byte": byte}
 
 
 def local_learner_costs() -> dict[str, float]:
@@ -173,9 +174,7 @@ def _batches(algo: Any, learners: int) -> list[Any]:
 
 
 def _update(algo: Any, batch: Any) -> None:
-    algo.learner_group.update(
-        training_data=algo._shard(batch), timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: 0}
-    )
+    algo.learner_group.update(training_data=algo._shard(batch), timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: 0})
 
 
 def _learner_figures(algo: Any) -> np.ndarray:

@@ -37,29 +37,53 @@ def job(copy_steps: int, runners: int = 0, learners: int = 0) -> Any:
     return config.training(train_batch_size_per_learner=-(-steps // max(1, learners)))
 
 
-class StandIn(ColumnarEnvRunner):
-    """Answers every request with what it sampled for the first one."""
-
-    _kept: Any = None
-
-    def sample_with_weights(self, weights: Any, weights_seq_no: int) -> Any:
-        if self._kept is None:
-            self._kept = super().sample_with_weights(weights, weights_seq_no)
-        return self._kept
-
-
-class Delayed(ColumnarEnvRunner):
-    """Answers so many seconds later than it could.
+class Adjustable(ColumnarEnvRunner):
+    """Samples as many steps as it is told to, and answers later than it could.
 
     Attributes:
+        copy_steps: steps of every copy in a share; 0 for the config's.
         delay: seconds.
     """
 
+    copy_steps = 0
     delay = 0.0
+
+    def _fragment_steps(self, num_timesteps: int | None) -> int:
+        return self.copy_steps or super()._fragment_steps(num_timesteps)
 
     def sample_with_weights(self, weights: Any, weights_seq_no: int) -> Any:
         time.sleep(self.delay)
         return super().sample_with_weights(weights, weights_seq_no)
+
+
+class StandIn(Adjustable):
+    """Answers every request with what it sampled for the first one.
+
+    Attributes:
+        kept: the answer.
+    """
+
+    kept: Any = None
+
+    def sample_with_weights(self, weights: Any, weights_seq_no: int) -> Any:
+        if self.kept is None:
+            self.kept = super().sample_with_weights(weights, weights_seq_no)
+        return self.kept
+
+
+def set_runners(algo: Any, **values: Any) -> None:
+    """Set attributes of all remote env runners."""
+    algo.env_runner_group.foreach_env_runner(
+        lambda runner: [setattr(runner, name, value) for name, value in values.items()],
+        local_env_runner=False,
+    )
+
+
+def keep_runners(algo: Any, count: int) -> None:
+    """Let RLlib forget all remote env runners but the first ones; the others stay alive and idle."""
+    manager = algo.env_runner_group._worker_manager
+    for actor in manager.actor_ids()[count:]:
+        manager.remove_actor(actor)
 
 
 class SleepingVectorEnv(CrossingVectorEnv):

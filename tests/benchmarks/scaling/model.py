@@ -23,6 +23,7 @@ class Costs:
         weight_bytes: that each update sends out.
         iteration: seconds of the driver per iteration.
         call: seconds of the driver per runner.
+        pair: seconds of the driver per runner and runner: RLlib seeks every answer in the list of all calls.
         byte: seconds of the driver per byte of shares.
         update_step: seconds of a learner per env step that it holds.
         update: seconds of a learner per update.
@@ -39,6 +40,7 @@ class Costs:
     weight_bytes: float = 0.0
     iteration: float = 0.0
     call: float = 0.0
+    pair: float = 0.0
     byte: float = 0.0
     update_step: float = 0.0
     update: float = 0.0
@@ -94,15 +96,17 @@ class Iteration:
         return self.fixed + self.calls + self.receiving + self.update
 
     def seconds(self, overlapped: bool = False) -> float:
-        """Of the whole; ``overlapped`` if runners sample on while the driver works (``max_sample_age`` > 0)."""
+        """Of the whole; ``overlapped`` if runners sample on while the driver works: ``max_sample_age``."""
         return max(self.runner, self.driver) if overlapped else self.runner + self.driver
 
-    def largest(self, overlapped: bool = False) -> str:
-        """The part that takes the longest; of the side that takes longer, where both run at once."""
-        names = [each.name for each in fields(self)]
+    def shares(self, overlapped: bool = False) -> dict[str, float]:
+        """Part → its share, the largest first; where both sides run at once, of the longer one."""
+        parts = {each.name: float(getattr(self, each.name)) for each in fields(self)}
         if overlapped:
-            names = names[:2] if self.runner > self.driver else names[2:]
-        return max(names, key=lambda name: float(getattr(self, name)))
+            names = list(parts)[:2] if self.runner > self.driver else list(parts)[2:]
+            parts = {name: parts[name] for name in names}
+        total = sum(parts.values())
+        return {name: parts[name] / total for name in sorted(parts, key=parts.__getitem__, reverse=True)}
 
 
 def iteration(costs: Costs, network: Network, runners: int, batch: float, learners: int = 0) -> Iteration:
@@ -126,7 +130,7 @@ def iteration(costs: Costs, network: Network, runners: int, batch: float, learne
         sampling=costs.request + costs.step * batch / runners,
         waiting=ROUND_TRIPS * network.latency,
         fixed=costs.iteration,
-        calls=runners * costs.call + weights / network.bandwidth,
+        calls=runners * (costs.call + runners * costs.pair) + weights / network.bandwidth,
         receiving=shares * (costs.byte + 1.0 / network.bandwidth),
         update=update,
     )

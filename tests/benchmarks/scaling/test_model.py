@@ -14,6 +14,7 @@ COSTS = Costs(
     weight_bytes=5000.0,
     iteration=0.25,
     call=0.125,
+    pair=1.0 / 64.0,
     byte=1e-5,
     update_step=0.001,
     update=0.0625,
@@ -29,18 +30,21 @@ def test_every_part_of_an_iteration():
     # 400 steps of 4 runners on 2 nodes: 4 * (100 * 100 + 1000) = 44,000 bytes come in, 2 * 5000 go out.
     parts = iteration(COSTS, NETWORK, 4, 400)
     expected = Iteration(
-        sampling=0.5 + 1.0, waiting=0.06, fixed=0.25, calls=0.5 + 0.1, receiving=0.44 + 0.44, update=0.4625
+        sampling=0.5 + 1.0, waiting=0.06, fixed=0.25, calls=0.5 + 0.25 + 0.1, receiving=0.88, update=0.4625
     )
     for name, value in vars(expected).items():
         assert getattr(parts, name) == pytest.approx(value), name
-    assert parts.seconds() == pytest.approx(3.7525)
-    assert parts.seconds(overlapped=True) == pytest.approx(0.25 + 0.6 + 0.88 + 0.4625)
-    assert parts.largest() == "sampling" and parts.largest(overlapped=True) == "receiving"
+    assert parts.seconds() == pytest.approx(4.0025)
+    assert parts.seconds(overlapped=True) == pytest.approx(0.25 + 0.85 + 0.88 + 0.4625)
+    assert list(parts.shares())[:2] == ["sampling", "receiving"]
+    assert parts.shares()["receiving"] == pytest.approx(0.88 / 4.0025)
+    hidden = parts.shares(overlapped=True)
+    assert "sampling" not in hidden and hidden["receiving"] == pytest.approx(0.88 / 2.4425)
 
 
 def test_learners_share_steps_and_pay_for_their_sums():
-    # 400 bytes around a ring of 4: six hops of 10 ms each, 1.5 times the bytes over each link; 10 times for 100
-    # steps of each learner.
+    # 400 bytes around a ring of 4: six hops of 10 ms each, 1.5 times the bytes over each link; 10 times, as
+    # each learner has 100 steps.
     assert all_reduce(400, NETWORK, 4) == pytest.approx(0.06 + 0.006)
     assert all_reduce(400, NETWORK, 1) == 0.0
     update = iteration(COSTS, NETWORK, 4, 400, learners=4).update
