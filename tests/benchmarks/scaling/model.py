@@ -23,7 +23,7 @@ class Costs:
         weight_bytes: that each update sends out.
         iteration: seconds of the driver per iteration.
         call: seconds of the driver per runner.
-        pair: seconds of the driver per runner and runner: RLlib seeks every answer in the list of all calls.
+        pair: seconds of the driver per runner and runner; the page says where they go.
         byte: seconds of the driver per byte of shares.
         update_step: seconds of a learner per env step that it holds.
         update: seconds of a learner per update.

@@ -21,6 +21,7 @@ from tests.benchmarks.scaling.words import (
     HERE,
     LEARNERS,
     MEANINGS,
+    SHORT,
 )
 
 SLOW = 0.01
@@ -35,10 +36,10 @@ NETWORKS = {
 
 def page(kept: Mapping[str, Any], processor: str) -> str:
     """Markdown of all that was measured so far."""
-    parts = [HEAD.format(processor=processor, cpus=os.cpu_count())]
     rows = {part: entry["rows"] for part, entry in kept.items()}
     driver = driver_costs([DriverRow(**row) for row in rows["costs"]["driver"]])
     costs = {int(k): replace(Costs(**v), **driver) for k, v in rows["costs"]["costs"].items()}
+    parts = [HEAD.format(processor=processor, cpus=os.cpu_count()), _short(costs)]
     if "here" in rows:
         parts += [HERE.format(about=_about(kept["here"])), _here(rows["here"])]
     parts += [COSTS.format(about=_about(kept["costs"])), _costs(costs)]
@@ -73,19 +74,24 @@ def _digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 100.0 else f"{value:.3g}"
 
 
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
+
+
 def _place(count: int) -> str:
-    return str(count) if count else "in the driver"
+    return f"{count} remote" if count else "in the driver"
 
 
 def _here(rows: Sequence[Mapping[str, Any]]) -> str:
     return _table(
-        ["env runners", "learners", "env steps per second", "of the slowest and fastest iteration"],
+        ["env runners", "learners", "env steps per second", "slowest – fastest iteration", "clock per CPU"],
         [
             [
                 _place(row["runners"]),
                 _place(row["learners"]),
                 _digits(row["steps"] / row["seconds"]),
                 f"{_digits(row['steps'] / row['most'])} – {_digits(row['steps'] / row['least'])}",
+                "–" if row["learners"] else _digits(row["stretch"]),
             ]
             for row in rows
         ],
@@ -126,17 +132,22 @@ _CHECKED = [
     "env steps",
     "s, measured",
     "min – max",
-    "driver's CPU-s",
+    "clock per CPU",
     "s, by the model",
+    "s, stretched",
     "difference",
 ]
 
 
 def _checked(rows: Sequence[Mapping[str, Any]], costs: Costs) -> list[list[Any]]:
-    slow, lines = replace(costs, step=costs.step + STEP_SECONDS), []
+    lines = []
     for row in rows:
-        parts = iteration(slow, Network(row["latency"]), row["runners"], row["steps"])
-        told = parts.seconds(row["overlapped"])
+        quiet, told = (
+            iteration(
+                sleeping(costs, stretch), Network(row["latency"]), row["runners"], row["steps"]
+            ).seconds(row["overlapped"])
+            for stretch in (1.0, row["stretch"])
+        )
         lines.append(
             [
                 row["batch"],
@@ -146,12 +157,20 @@ def _checked(rows: Sequence[Mapping[str, Any]], costs: Costs) -> list[list[Any]]
                 row["steps"],
                 _digits(row["seconds"]),
                 f"{_digits(row['least'])} – {_digits(row['most'])}",
-                _digits(row["driver"]),
+                _digits(row["stretch"]),
+                _digits(quiet),
                 _digits(told),
                 told / row["seconds"] - 1.0,
             ]
         )
     return lines
+
+
+def sleeping(costs: Costs, stretch: float) -> Costs:
+    """Costs of env runners that sleep, where every CPU-second takes ``stretch`` seconds of the clock."""
+    names = ("step", "request", "iteration", "call", "pair", "byte", "update_step", "update")
+    slow = replace(costs, **{name: stretch * getattr(costs, name) for name in names})
+    return replace(slow, step=slow.step + STEP_SECONDS)
 
 
 def _errors(checked: Sequence[Sequence[Any]]) -> dict[str, str]:
@@ -175,7 +194,7 @@ def _foretold(costs: Costs) -> str:
 
 
 def _row(growth: Growth) -> list[str]:
-    cells = [f"{_digits(growth.rate(n))} ({growth.share_of_ideal(n):.0%})" for n in NUMBERS]
+    cells = [f"{_digits(growth.rate(n))} ({_percent(growth.share_of_ideal(n))})" for n in NUMBERS]
     shares = list(growth.at(NUMBERS[-1]).shares(growth.overlapped).items())[:2]
     return [*cells, f"{growth.enough():,}", ", ".join(f"{name} {share:.0%}" for name, share in shares)]
 
@@ -186,5 +205,25 @@ def _learners(costs: Mapping[int, Costs]) -> str:
         for learners in (0, 1, 2, 4, 8, 16):
             growth = Growth(costs[min(2, learners)], network, SHARE_STEPS, learners=learners)
             lines.append([name, _place(learners), *_row(growth)])
+        lines.append([name, "updates for nothing", *_row(Growth(_idle(costs[0]), network, SHARE_STEPS))])
     head = ["network", "learners", *(f"{n} env runners" for n in NUMBERS)]
     return _table([*head, "enough", "seconds of 1000 go to"], lines)
+
+
+def _idle(costs: Costs) -> Costs:
+    return replace(costs, update=0.0, update_step=0.0)
+
+
+def _short(costs: Mapping[int, Costs]) -> str:
+    """What all of it comes to."""
+    network, slow = next(iter(NETWORKS.values())), replace(costs[0], step=costs[0].step + SLOW)
+    many = Growth(costs[2], network, SHARE_STEPS, learners=16)
+    free = Growth(_idle(costs[0]), network, SHARE_STEPS)
+    return SHORT.format(
+        rate=1.0 / costs[0].update_step,
+        fast=Growth(costs[0], network, SHARE_STEPS).enough(),
+        slow=Growth(slow, network, SHARE_STEPS).enough(),
+        many=many.rate(NUMBERS[-1]),
+        free=max(map(free.rate, NUMBERS)),
+        pairs=costs[0].pair * 1e6,
+    )
