@@ -114,8 +114,9 @@ ASSUMPTIONS = """## Assumptions
 - A sum over k learners goes around a ring: 2 (k - 1) hops of half a round trip, 2 (k - 1) / k of its bytes
   over each link; sums follow one another as they do in the learner. Their number and bytes were counted,
   their time on a network was not measured.
-- Costs are linear in steps, bytes and runners, but for the square above. Memory, Ray's own processes (its object store and its
-  scheduler), starting and restarting, evaluation and checkpoints are left out.
+- Costs are linear in steps, bytes and runners, but for the square above. Memory, Ray's own processes
+  (its object store and its scheduler), starting and restarting, evaluation and checkpoints are left
+  out.
 - A growing batch says nothing about learning: whether updates of so many steps learn as much per step is
   not asked.
 - Policies and views of the size of the crossing's: larger networks move the update and the weights, images
