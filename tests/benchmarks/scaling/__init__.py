@@ -1,0 +1,1 @@
+"""How steps per second grow with env runners and learners: measured, modelled, checked, foretold."""
