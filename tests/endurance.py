@@ -48,7 +48,7 @@ EVERY = 10
 """Iterations between checkpoints."""
 OPTIONS = ("--checkpoint-freq", str(EVERY), "--ray-num-cpus", "2")
 MARK = "SAFEMARL_ENDURANCE"
-ROW = re.compile(r"^ +(\d+) +[\d,]+ ")
+ROW = re.compile(r"^ +([\d,]+) +[\d,]+ ")
 PATIENCE = 180.0
 """Seconds after which a run that does not go on counts as hanging."""
 
@@ -77,7 +77,8 @@ class Run:
         """Of the rows that this life printed."""
         self._printed.flush()
         text = Path(self._printed.name).read_text(encoding="utf-8")
-        return [int(found.group(1)) for line in text.splitlines() if (found := ROW.match(line))]
+        rows = (ROW.match(line) for line in text.splitlines())
+        return [int(row.group(1).replace(",", "")) for row in rows if row]
 
     def wait_for(self, iteration: int) -> float:
         """Seconds until a row of this iteration or a later one is there.
