@@ -137,7 +137,8 @@ def _start(*arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment(),
+        # Ray's agents outlive a head that was killed for as long as they wait for another: a minute.
+        env={**environment(), "RAY_gcs_rpc_server_reconnect_timeout_s": "5"},
         start_new_session=True,
     )
 
