@@ -25,7 +25,6 @@ from rllib_safemarl.evaluation.recording_players import Player, make_player
 from rllib_safemarl.evaluation.recording_recipe import Recipe
 from rllib_safemarl.rollout.checks import check_step
 
-"""Name of the signed distance to danger among the signals of a step."""
 Columns = dict[str, NDArray]
 
 

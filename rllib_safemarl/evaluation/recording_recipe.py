@@ -96,7 +96,7 @@ class Recipe:
         step_seconds: seconds per step, where the environment does not say.
         danger_cost: cost per step above which an agent is in danger, where there are no margins.
         observation_bits: of the fraction of observed numbers, to which they are rounded, so that files get
-            smaller: 10 is half precision; ``None`` keeps all 23. Behaviours act on whole numbers.
+            smaller: 10 is half precision; ``None`` keeps all 23. Behaviours act on what is not rounded.
         about: for the card, what the recipe itself does not say.
         folder: to which ``env``, if it is a file, is relative, before the working directory.
     """

@@ -52,7 +52,7 @@ def run(name: str) -> dict[str, Any]:
     *printed, ratios = done.stdout.rstrip().splitlines()
     return {
         **about_now(Path(rllib_safemarl.__file__).parent),
-        "processor": _processor(),
+        "processor": processor(),
         "ratios": json.loads(ratios),
         "printed": "\n".join(printed).strip(),
     }
@@ -72,7 +72,7 @@ def page(kept: dict[str, Any]) -> str:
     return HEAD + "".join(sections)
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name, where the system tells it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []

@@ -64,9 +64,9 @@ def test_observations_of_fewer_bits_are_the_nearest_and_nothing_else_changes():
 
 
 def test_rounding_by_hand():
-    given = np.array([0.0, 1.0, 1.3, -1.3, 1.75, 3.2, 1e-3], np.float32)
-    # Of 1.x with two bits: quarters. 3.2 = 2 * 1.6; 0.001 = 2^-10 * 1.024.
-    expected = [0.0, 1.0, 1.25, -1.25, 1.75, 3.0, 2.0**-10]
+    given = np.array([0.0, 1.0, 1.3, -1.4, 1.75, 3.9, 1e-3], np.float32)
+    # Of 1.x with two bits: quarters. 3.9 = 2 * 1.95; 0.001 = 2^-10 * 1.024.
+    expected = [0.0, 1.0, 1.25, -1.5, 1.75, 4.0, 2.0**-10]
     assert round_fraction(given, 2).tolist() == expected
     assert (round_fraction(given, 22) == given).mean() < 1.0, "even the last bit counts"
 

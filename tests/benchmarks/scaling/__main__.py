@@ -20,7 +20,7 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 import rllib_safemarl
 from rllib_safemarl.cli.suite_folder import about_now, write_text
 from tests.benchmarks.harness import start_ray
-from tests.benchmarks.page import _processor as processor
+from tests.benchmarks.page import processor
 from tests.benchmarks.scaling.jobs import register_sleeping
 from tests.benchmarks.scaling.page import page
 
