@@ -27,3 +27,22 @@ def ray_cluster():
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def forgotten_names():
+    """Ray knows none of our names, as after a session of Ray that has ended in this process."""
+    from ray.tune.registry import ENV_CREATOR, TRAINABLE_CLASS, _global_registry
+
+    import rllib_safemarl
+    from rllib_safemarl.algorithms import ALGORITHMS
+    from rllib_safemarl.envs.registry import ENVIRONMENTS
+
+    rllib_safemarl.register()
+    for name in ALGORITHMS:
+        _global_registry.unregister(TRAINABLE_CLASS, name)
+    for name in ENVIRONMENTS:
+        _global_registry.unregister(ENV_CREATOR, name)
+    assert not _global_registry.contains(ENV_CREATOR, "safemarl/crossing")
+    yield
+    rllib_safemarl.register()

@@ -15,6 +15,7 @@ from ray.rllib.core.rl_module.multi_rl_module import MultiRLModule
 
 from rllib_safemarl.algorithms.checkpoint_version import check_version
 from rllib_safemarl.algorithms.columnar_config import ColumnarConfig
+from rllib_safemarl.algorithms.team_algorithm import TeamAlgorithm
 from rllib_safemarl.envs.team import TEAM, Team
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.policies.files import load_policy
@@ -158,7 +159,7 @@ class TrainedTeam:
         config = config.get_evaluation_config_object()
         config.validate()
         config.freeze()
-        _, creator = Algorithm._get_env_id_and_creator(config.env, config)
+        _, creator = TeamAlgorithm._get_env_id_and_creator(config.env, config)
         runner = TrainedEnvRunner(
             trained=self.team, shield=planners, config=config, env_creator=creator, worker_index=0
         )

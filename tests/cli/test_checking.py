@@ -36,17 +36,8 @@ def test_what_is_sampled_at_random_stands_at_a_sample():
     assert point["layers"] == [3]
 
 
-def test_names_that_ray_forgot_with_its_session_are_known():
-    from ray.tune.registry import ENV_CREATOR, TRAINABLE_CLASS, _global_registry
-
-    import rllib_safemarl
-
-    rllib_safemarl.register()
-    for category, name in ((TRAINABLE_CLASS, "SCAL_MAPPO_L"), (ENV_CREATOR, "safemarl/crossing")):
-        _global_registry.unregister(category, name)
-        assert not _global_registry.contains(category, name)
+def test_names_that_ray_forgot_with_its_session_are_known(forgotten_names):
     assert check_experiment(experiment(), False)
-    rllib_safemarl.register()
 
 
 @pytest.mark.parametrize(

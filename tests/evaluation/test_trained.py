@@ -41,6 +41,10 @@ def test_episodes_are_those_of_the_algorithm_itself(checkpoint):
     runner.stop()
 
 
+def test_names_that_ray_forgot_with_its_session_are_known(checkpoint, forgotten_names):
+    TrainedTeam.read(checkpoint[0]).runner(CHANGES, 1).stop()
+
+
 @pytest.mark.parametrize("agents", [2, 6])
 def test_a_shared_policy_plays_with_any_number_of_agents(checkpoint, agents):
     trained = TrainedTeam.read(checkpoint[0])
