@@ -15,6 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
+def _messenger() -> torch.device:
+    """Where messages must be: NCCL, by which Ray joins learners with GPUs, sends nothing from the CPU."""
+    return torch.device("cuda" if dist.get_backend() == dist.Backend.NCCL else "cpu")
+
+
 def num_learners() -> int:
     """Learners that update together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
@@ -25,9 +30,9 @@ def sum_arrays(*arrays: NDArray | float) -> list[NDArray[np.float64]]:
     parts = [np.asarray(array, np.float64) for array in arrays]
     if num_learners() == 1:
         return parts
-    message = torch.from_numpy(np.concatenate([part.ravel() for part in parts]))
+    message = torch.from_numpy(np.concatenate([part.ravel() for part in parts])).to(_messenger())
     dist.all_reduce(message)
-    flat, start, summed = message.numpy(), 0, []
+    flat, start, summed = message.cpu().numpy(), 0, []
     for part in parts:
         summed.append(flat[start : start + part.size].reshape(part.shape))
         start += part.size
@@ -38,9 +43,9 @@ def max_array(array: NDArray[np.float64]) -> NDArray[np.float64]:
     """The largest of all learners' values, place by place."""
     if num_learners() == 1:
         return array
-    message = torch.from_numpy(array.copy())
+    message = torch.from_numpy(array.copy()).to(_messenger())
     dist.all_reduce(message, op=dist.ReduceOp.MAX)
-    return message.numpy()
+    return message.cpu().numpy()
 
 
 def sum_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
@@ -57,7 +62,7 @@ def sum_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
 
 
 def sum_tensor(tensor: Tensor) -> Tensor:
-    """A tensor summed over all learners, in place."""
+    """A tensor of the learner's device summed over all learners, in place."""
     if num_learners() > 1:
         dist.all_reduce(tensor)
     return tensor
@@ -67,16 +72,19 @@ def broadcast(tensors: Iterable[Tensor]) -> None:
     """Overwrite tensors in place with those of the first learner."""
     if num_learners() > 1:
         for tensor in tensors:
-            dist.broadcast(tensor.data, src=0)
+            message = tensor.data.to(_messenger())
+            dist.broadcast(message, src=0)
+            tensor.data.copy_(message)
 
 
 def gather_last(tensor: Tensor) -> Tensor:
     """Equally shaped tensors of all learners, one after another along the last axis."""
     if num_learners() == 1:
         return tensor
-    parts = [torch.empty_like(tensor) for _ in range(num_learners())]
-    dist.all_gather(parts, tensor.contiguous())
-    return torch.cat(parts, -1)
+    message = tensor.to(_messenger()).contiguous()
+    parts = [torch.empty_like(message) for _ in range(num_learners())]
+    dist.all_gather(parts, message)
+    return torch.cat(parts, -1).to(tensor)
 
 
 def own_part(tensor: Tensor) -> Tensor:

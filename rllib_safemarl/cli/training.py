@@ -161,10 +161,13 @@ def run_in_tune(
     """
     from ray import tune
 
+    from rllib_safemarl.algorithms import register
     from rllib_safemarl.cli.interruption import Interruption
     from rllib_safemarl.cli.live_view import LiveView
     from rllib_safemarl.cli.resumption import WrittenCheckpoints
 
+    # In a process that had a session of Ray before, names are lost with it.
+    register()
     view = LiveView(experiments[0].tune.get("time_budget_s"), names)
     interruption = Interruption(any("checkpoint_frequency" not in e.checkpoints for e in experiments))
     _say_start(experiments, resume)

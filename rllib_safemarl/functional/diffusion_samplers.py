@@ -213,7 +213,7 @@ class Sampler:
             if previous is not None and step.previous:
                 x_next = x_next + step.previous * previous
             if step.noise:
-                z = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+                z = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
                 x_next = x_next + self.temperature * step.noise * z
             x = x_next if inpainting is None else inpainting(x_next)
             previous = x0

@@ -85,7 +85,6 @@ def drop_conditions(
     together: float,
     each: float,
     generator: torch.Generator | None = None,
-    device: torch.device | None = None,
 ) -> Tensor:
     """Which entries of the conditions the network does not see, for classifier-free guidance.
 
@@ -93,13 +92,12 @@ def drop_conditions(
         shape: B and Y.
         together: probability that all entries of a sample are dropped at once (p of eq. (10)).
         each: probability that an entry is dropped on its own besides, so that one can be given alone.
-        generator: of the draws, on ``device``.
-        device: where to put the mask.
+        generator: of the draws.
 
     Returns:
         ``[B, Y]``, true where dropped.
     """
     batch, entries = shape
-    all_at_once = torch.rand(batch, 1, generator=generator, device=device) < together
-    alone = torch.rand(batch, entries, generator=generator, device=device) < each
+    all_at_once = torch.rand(batch, 1, generator=generator) < together
+    alone = torch.rand(batch, entries, generator=generator) < each
     return all_at_once | alone

@@ -19,7 +19,10 @@ LOG_2PI = math.log(2.0 * math.pi)
 
 
 class ActionDistribution(Protocol):
-    """Functions of distribution inputs; log-probabilities are per agent, summed over dimensions."""
+    """Functions of distribution inputs; log-probabilities are per agent, summed over dimensions.
+
+    Generators are the CPU's wherever the inputs are, so that a seed draws the same everywhere.
+    """
 
     def sample(self, inputs: Tensor, generator: torch.Generator) -> Tensor: ...
 
@@ -39,7 +42,7 @@ class DiagonalGaussian:
     def sample(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """Draw actions ``[..., D]``."""
         mean, log_std = inputs.chunk(2, -1)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        noise = torch.randn(mean.shape, generator=generator).to(mean)
         return torch.addcmul(mean, log_std.exp(), noise)
 
     def mode(self, inputs: Tensor) -> Tensor:
@@ -114,7 +117,7 @@ class Categorical:
 
     def sample(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """Draw actions by the Gumbel trick."""
-        noise = torch.empty_like(inputs).exponential_(generator=generator)
+        noise = torch.empty(inputs.shape).exponential_(generator=generator).to(inputs)
         return (inputs - noise.log()).argmax(-1)
 
     def mode(self, inputs: Tensor) -> Tensor:

@@ -41,7 +41,11 @@ class StackedModules:
         """Take over the modules' present values."""
         self._buffers = {name: torch.stack(members) for name, members in self._fixed.items()}
         for name, stack in self.stacks.items():
-            torch.stack(self.members[name], out=stack.detach())
+            members = self.members[name]
+            if members[0].device == stack.device:
+                torch.stack(members, out=stack.detach())
+            else:
+                self.stacks[name] = torch.stack(members).requires_grad_(stack.requires_grad)
 
 
 def structure(module: nn.Module) -> Hashable:

@@ -61,6 +61,10 @@ class Corrector(Protocol):
         """Take from the environment acted in what it offers to a kind."""
         ...
 
+    def move(self, device: torch.device) -> None:
+        """Correct there from now on."""
+        ...
+
     def __call__(self, views: torch.Tensor, choice: Choice) -> Choice:
         """The choice for views ``[P, B, V]``, corrected."""
         ...
@@ -72,11 +76,13 @@ class Actor(abc.ABC):
     Attributes:
         groups: the P groups.
         rows: ``[P * G]`` their agents as rows of the kind's columns, policy by policy.
+        device: where the policies' networks are; see :meth:`move`.
         flags: names of what is noted, as true or false, of every decision; its share of all decisions is
             reported as ``<name>_share``.
     """
 
     flags: tuple[str, ...] = ()
+    device = torch.device("cpu")
     _shield: Corrector | None = None
 
     def __init__(self, groups: Sequence[Group], normalize_actions: bool, clip_actions: bool) -> None:
@@ -122,6 +128,13 @@ class Actor(abc.ABC):
     def refresh(self) -> None:  # noqa: B027 - modules called directly are always fresh
         """Take over the modules' present weights."""
 
+    def move(self, device: torch.device) -> None:
+        """Act there from now on; call after the modules were moved."""
+        self.device = device
+        if self._shield is not None:
+            self._shield.move(device)
+        self.refresh()
+
     def act(
         self, views: Mapping[str, NDArray[np.float32]], explore: bool, generator: torch.Generator
     ) -> Acted:
@@ -134,19 +147,19 @@ class Actor(abc.ABC):
         else:
             rows = mine[:, self.rows].reshape(copies, policies, agents, -1).swapaxes(0, 1)
         flat = np.ascontiguousarray(rows).reshape(policies, copies * agents, -1)
-        seen = torch.from_numpy(flat)
+        seen = torch.from_numpy(flat).to(self.device)
         choice = self.choose(seen, explore, generator)
         if self._shield is not None:
             choice = self._shield(seen, choice)
         actions, inputs, log_prob, flags = choice
         lead = (policies, copies, agents)
-        chosen = actions.numpy().reshape(*lead, *actions.shape[2:])
+        chosen = actions.cpu().numpy().reshape(*lead, *actions.shape[2:])
         return Acted(
             chosen,
             self._transform(chosen),
-            None if inputs is None else inputs.numpy().reshape(*lead, -1),
-            None if log_prob is None else log_prob.numpy().reshape(lead),
-            {name: flag.numpy().reshape(lead) for name, flag in flags.items()},
+            None if inputs is None else inputs.cpu().numpy().reshape(*lead, -1),
+            None if log_prob is None else log_prob.cpu().numpy().reshape(lead),
+            {name: flag.cpu().numpy().reshape(lead) for name, flag in flags.items()},
         )
 
 

@@ -53,13 +53,20 @@ class Memory:
 
     def arrays(self) -> Any:
         """The states as arrays; ``None`` is none."""
-        return None if self.state is None else map_leaves(lambda leaf: leaf.numpy().copy(), self.state)
+        return None if self.state is None else map_leaves(lambda leaf: leaf.cpu().numpy().copy(), self.state)
 
     def remember(self, arrays: Any) -> None:
         """Go on with what :meth:`arrays` gave."""
         self.state = None
         if arrays is not None:
-            self.state = map_leaves(lambda leaf: torch.from_numpy(np.array(leaf)), arrays)
+            self.state = map_leaves(
+                lambda leaf, start: torch.from_numpy(np.array(leaf)).to(start), arrays, self.initial
+            )
+
+    def move(self, device: torch.device) -> None:
+        """Remember there from now on, and nothing of before."""
+        self.initial = map_leaves(lambda leaf: leaf.to(device), self.initial)
+        self.state = None
 
 
 def leaves(tree: Any) -> list[Any]:

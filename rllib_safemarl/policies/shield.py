@@ -38,6 +38,11 @@ class Shield:
         for policy in self.policies:
             policy.dynamics = env.dynamics(kind)
 
+    def move(self, device: torch.device) -> None:
+        """Move the planners."""
+        for policy in self.policies:
+            policy.planner.to(device)
+
     def __call__(self, views: torch.Tensor, choice: Choice) -> Choice:
         """The choice ``[P, B, D]`` for views ``[P, B, V]`` with projected actions and flags ``[P, B]``."""
         parts = [

@@ -33,7 +33,7 @@ class RLlibDistribution:
     def sample(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """Draw from the class's own sampler, which knows only torch's global generator."""
         seed = int(torch.randint(2**31, (), generator=generator))
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[inputs.device] if inputs.is_cuda else []):
             torch.manual_seed(seed)
             return self._make(inputs).sample()
 

@@ -74,6 +74,11 @@ class RecurrentActor(ModuleActor):
 
         return SequenceStates(self._length, map_leaves(joined, *(states for _, states in begun)))
 
+    def move(self, device: torch.device) -> None:
+        """Act, and remember, there from now on."""
+        super().move(device)
+        self._memory.move(device)
+
     def memory(self) -> Any:
         """The states of all agents, ``[N * G, ...]``."""
         return self._memory.arrays()
@@ -101,7 +106,7 @@ class RecurrentActor(ModuleActor):
         return acted
 
     def _of(self, leaf: Tensor, copies: NDArray[np.intp]) -> NDArray:
-        return leaf.unflatten(0, (len(self._since), -1))[copies].numpy()
+        return leaf.unflatten(0, (len(self._since), -1))[copies].cpu().numpy()
 
     def forward(self, batch: dict[str, Any], explore: bool) -> Mapping[str, Any]:
         """One step ``[B, 1, ...]`` from the present states to the next; without the axis of time again."""

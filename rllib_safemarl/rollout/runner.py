@@ -100,6 +100,7 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
         spec = self.config.get_multi_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
         self.module = spec.build()
         self._actors = self.make_actors()
+        self._move(self.device)
         # Several runners together make up the window; an evaluation averages over all it ran.
         episodes = (
             self.config.evaluation_duration
@@ -112,6 +113,24 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
             self.metrics, team, self._actors, window, self.config.report_per_agent, limits
         )
         self._connect()
+
+    @property
+    def device(self) -> torch.device:
+        """Where policies act: on a GPU if ``num_gpus_per_env_runner`` asks for one and there is one."""
+        samples = self.worker_index > 0 or not self.config.num_env_runners
+        gpu = samples and self.config.num_gpus_per_env_runner > 0 and torch.cuda.is_available()
+        return torch.device("cuda" if gpu else "cpu")
+
+    def _move(self, device: torch.device) -> None:
+        if device.type == "cpu":
+            return
+        assert self.module is not None
+        for policy in self.module.keys():
+            module = self.module[policy]
+            if isinstance(module, torch.nn.Module):
+                module.to(device)
+        for actor in self._actors:
+            actor.move(device)
 
     def make_actors(self) -> list[Actor]:
         """The acting side of all policies."""
