@@ -20,7 +20,7 @@ from rllib_safemarl.cli.suite_folder import about_now, write_text
 HERE = Path(__file__).parent
 RESULTS = HERE.parents[1] / "examples" / "results" / "speed"
 NO_BENCHMARKS = {"harness", "offline_columns", "page"}
-LONG = {"offline_streaming_memory", "interval_coverage"}
+LONG = {"offline_streaming_memory", "interval_coverage", "gpu"}
 HEAD = """# Speed
 
 Written by `python tests/benchmarks/page.py`. Every benchmark measures its sides in turn in one run; rates are

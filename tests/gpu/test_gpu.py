@@ -139,7 +139,7 @@ def offline(name, data):
 
 
 @pytest.mark.parametrize("name", OFFLINE)
-def test_offline_learners_learn_what_they_learn_on_the_cpu(data, name):
+def test_offline_learners_learn_what_they_learn_on_the_cpu(ray_cluster, data, name):
     cpu, gpu = (lab(offline(name, data).learners(num_gpus_per_learner=gpus)) for gpus in (0, GPU))
     start = copy.deepcopy(cpu.learner.module.get_state())
     gpu.learner.set_state(cpu.learner.get_state())
@@ -156,7 +156,7 @@ def test_offline_learners_learn_what_they_learn_on_the_cpu(data, name):
     gpu.train()
 
 
-def test_plans_are_learnt_in_half_precision(data):
+def test_plans_are_learnt_in_half_precision(ray_cluster, data):
     config = offline("DIFFUSION_CBF", data).training(mixed_precision=True)
     built = lab(config.learners(num_gpus_per_learner=GPU))
     for _ in range(4):
