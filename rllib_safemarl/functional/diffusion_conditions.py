@@ -16,7 +16,7 @@ RANK_POINTS = 201
 def quantile_table(values: Tensor) -> Tensor:
     """Evenly spaced quantiles ``[RANK_POINTS]`` of ``values [W]``, rising."""
     ordered = values.double().sort().values
-    at = torch.linspace(0.0, len(ordered) - 1.0, RANK_POINTS, dtype=torch.float64)
+    at = torch.linspace(0.0, len(ordered) - 1.0, RANK_POINTS, dtype=torch.float64, device=values.device)
     low = at.floor().long()
     high = at.ceil().long()
     return torch.lerp(ordered[low], ordered[high], at - low).to(values.dtype)
