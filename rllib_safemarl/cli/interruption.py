@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
-import time
+from time import monotonic
 from typing import Any
 
+import click
+import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
 from rllib_safemarl.cli.console import say
+from rllib_safemarl.cli.ray_session import check_address
+from rllib_safemarl.errors import SafeMARLError
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LOST_AFTER = 3
+"""So many times in a row, a second apart, Ray does not answer when it has ended."""
 
 
 class Interruption(Callback):
@@ -37,6 +45,7 @@ class Interruption(Callback):
         self._saved: set[str] = set()
         self._saved_at: dict[str, float] = {}
         self._stop_tune: Any = None
+        self._over = threading.Event()
         self._original = {number: signal.getsignal(number) for number in SIGNALS}
 
     # The signal.
@@ -52,20 +61,49 @@ class Interruption(Callback):
     def _receive(self, number: int, frame: Any) -> None:
         if self.received is not None:
             self._stop()
+        else:
+            threading.Thread(target=self._watch_ray, args=[number], daemon=True).start()
         self.received = number
+
+    def _watch_ray(self, number: int) -> None:
+        """End where the signal has ended Ray, too, as one to a whole group of processes does.
+
+        Ray itself would try to reach what is gone for a minute, and end in a line of its own.
+        """
+        address, failures = ray.get_runtime_context().gcs_address, 0
+        while failures < LOST_AFTER:
+            if self._over.wait(1.0):
+                return
+            try:
+                check_address(address)
+                failures = 0
+            except SafeMARLError:
+                failures += 1
+        click.secho(
+            "error: Ray was ended by the same signal, and with it what was learnt since the last checkpoint; "
+            "the same command goes on from there, rllib train with --resume",
+            fg="red",
+            err=True,
+        )
+        sys.stdout.flush()
+        os._exit(128 + number)
 
     def _stop(self) -> None:
         """Have Tune leave its loop; from here on signals act as they did before."""
         if callable(self._stop_tune):
             self._stop_tune(signal.SIGINT, None)
             self._stop_tune = None
-        self.restore_handlers()
+        self._restore_handlers()
 
-    def restore_handlers(self) -> None:
-        """Give the signals back; to be called when Tune has returned."""
+    def _restore_handlers(self) -> None:
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._original.items():
                 signal.signal(number, handler)
+
+    def end(self) -> None:
+        """Give the signals back; to be called when Tune has returned."""
+        self._over.set()
+        self._restore_handlers()
 
     # What Tune calls.
 
@@ -75,7 +113,7 @@ class Interruption(Callback):
         """Ask for a checkpoint where one is due."""
         if result.get(DONE):
             return
-        now = time.monotonic()
+        now = monotonic()
         due = now - self._saved_at.setdefault(trial.trial_id, now) >= SECONDS_BETWEEN_CHECKPOINTS
         if self.received is not None or (self._every_minute and due):
             result[SHOULD_CHECKPOINT] = True
@@ -84,7 +122,7 @@ class Interruption(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, *args: Any, **info: Any
     ) -> None:
         """Remember that a trial is saved."""
-        self._saved_at[trial.trial_id] = time.monotonic()
+        self._saved_at[trial.trial_id] = monotonic()
         if self.received is not None:
             self._saved.add(trial.trial_id)
 

@@ -187,7 +187,7 @@ def run_in_tune(
             raise
         trials = []
     finally:
-        interruption.restore_handlers()
+        interruption.end()
     for trial in trials:
         view.print_last(trial)
     if resume and not view.started:
