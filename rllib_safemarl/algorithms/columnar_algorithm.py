@@ -7,7 +7,11 @@ from collections.abc import Collection
 from typing import Any
 
 from ray.rllib.core import COMPONENT_RL_MODULE
-from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, WEIGHTS_SEQ_NO
+from ray.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    WEIGHTS_SEQ_NO,
+)
 
 from rllib_safemarl.algorithms.results import complete_results
 from rllib_safemarl.algorithms.team_algorithm import TeamAlgorithm
@@ -24,6 +28,8 @@ SAMPLE_AGE_MAX = "sample_age_max"
 """Result: how many updates old the oldest weights were that sampled for the last update."""
 DROPPED_STEPS = "num_env_steps_dropped_lifetime"
 """Result: environment steps so far that were too old to be learnt from."""
+
+_SAMPLED = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
 
 
 class ColumnarAlgorithm(TeamAlgorithm):
@@ -75,7 +81,8 @@ class ColumnarAlgorithm(TeamAlgorithm):
         if self._sampling is None:
             self._sampling = RemoteSampling(self.env_runner_group, self.config)
         weights = self.weights()
-        shares = self._sampling.sample(weights[COMPONENT_RL_MODULE], weights[WEIGHTS_SEQ_NO])
+        sampled = int(self.metrics.peek(_SAMPLED, default=0))
+        shares = self._sampling.sample(weights[COMPONENT_RL_MODULE], weights[WEIGHTS_SEQ_NO], sampled)
         if not shares:
             return None
         self.metrics.aggregate([share.metrics for share in shares], key=ENV_RUNNER_RESULTS)

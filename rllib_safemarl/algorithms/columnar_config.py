@@ -101,8 +101,10 @@ class ColumnarConfig(AlgorithmConfig):
         self.env_runner_cls = ColumnarEnvRunner
         self.num_env_runners = 0
         self.num_envs_per_env_runner = 8
-        # RLlib would wait for every env runner once more per iteration, for connectors that columns lack.
+        # RLlib would ask every env runner twice more per iteration: for states of connectors, which columns
+        # lack, and to tell it how much was sampled, which comes with the weights here.
         self.merge_env_runner_states = False
+        self.broadcast_env_runner_states = False
 
     def _set(self, **values: Any) -> None:
         """Set our own settings, each checked; ``NotProvided`` leaves one alone."""

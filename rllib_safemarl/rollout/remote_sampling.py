@@ -67,17 +67,22 @@ class RemoteSampling:
         self._waiting: list[Share] = []
         self.dropped_steps = 0
 
-    def sample(self, weights: Any, weights_seq_no: int) -> list[Share]:
+    def sample(self, weights: Any, weights_seq_no: int, env_steps: int = 0) -> list[Share]:
         """The shares of one update, in the order of the runners; none if all runners failed.
 
         Args:
             weights: the learner's present ones.
             weights_seq_no: their number, which counts updates.
+            env_steps: what all runners together have sampled so far.
 
         Raises:
             SafeMARLError: an environment broke a contract, or no runner answered in time.
         """
-        request = {"weights": ray.put(weights), "weights_seq_no": weights_seq_no}
+        request = {
+            "weights": ray.put(weights),
+            "weights_seq_no": weights_seq_no,
+            "env_steps": env_steps,
+        }
         shares = self._of_all(request) if self._max_age == 0 else self._of_the_first(request)
         return sorted(shares, key=lambda share: share.worker)
 

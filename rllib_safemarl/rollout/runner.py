@@ -13,7 +13,7 @@ from ray.rllib.core.rl_module.multi_rl_module import MultiRLModule
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
 from ray.rllib.env.env_context import EnvContext
 from ray.rllib.env.env_runner import NUM_ENV_STEP_FAILURES_LIFETIME, EnvRunner
-from ray.rllib.utils.metrics import SAMPLE_TIMER, WEIGHTS_SEQ_NO
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, SAMPLE_TIMER, WEIGHTS_SEQ_NO
 
 from rllib_safemarl.envs.team import TEAM, Team, describe_team, make_groups, make_views
 from rllib_safemarl.envs.vector import VectorEnv
@@ -291,14 +291,15 @@ class ColumnarEnvRunner(RunnerState, EnvRunner):
         self.metrics.log_value(WEIGHTS_SEQ_NO, self._weights_seq_no, window=1)
 
     def sample_with_weights(
-        self, weights: Any, weights_seq_no: int
+        self, weights: Any, weights_seq_no: int, env_steps: int
     ) -> tuple[ColumnBatch, Any] | SafeMARLError:
-        """Take over weights, sample one iteration's share, and return it with the metrics.
+        """Take over weights and the count of all steps, sample a share, and return it with the metrics.
 
-        One remote call instead of two, so that what is sampled is on-policy by construction. Bad input comes
-        back as a value: raised, RLlib would restart this runner forever and tell nobody.
+        One remote call instead of three, so that what is sampled is on-policy by construction. Bad input
+        comes back as a value: raised, RLlib would restart this runner forever and tell nobody.
         """
-        self.set_state({COMPONENT_RL_MODULE: weights, WEIGHTS_SEQ_NO: weights_seq_no})
+        state = {COMPONENT_RL_MODULE: weights, WEIGHTS_SEQ_NO: weights_seq_no}
+        self.set_state({**state, NUM_ENV_STEPS_SAMPLED_LIFETIME: env_steps})
         try:
             (batch,) = self.sample()
         except EnvironmentFailedError:

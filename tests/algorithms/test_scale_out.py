@@ -69,6 +69,11 @@ def test_remote_runners_learn_from_current_weights_and_report_all_their_steps():
         assert results["env_runners"]["weights_seq_no"] == iteration
         assert results["env_runners"]["num_env_steps_sampled"] == 120
     assert results["env_runners"]["num_env_steps_sampled_lifetime"] == 360
+    # What all had sampled before the last iteration, and 60 of its own.
+    counts = algo.env_runner_group.foreach_env_runner(
+        lambda runner: runner.num_env_steps_sampled_lifetime, local_env_runner=False
+    )
+    assert counts == [300, 300]
     assert np.isfinite(results["env_runners"]["episode_return_mean"])
     algo.stop()
 

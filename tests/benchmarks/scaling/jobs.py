@@ -51,9 +51,9 @@ class Adjustable(ColumnarEnvRunner):
     def _fragment_steps(self, num_timesteps: int | None) -> int:
         return self.copy_steps or super()._fragment_steps(num_timesteps)
 
-    def sample_with_weights(self, weights: Any, weights_seq_no: int) -> Any:
+    def sample_with_weights(self, *args: Any, **request: Any) -> Any:
         time.sleep(self.delay)
-        return super().sample_with_weights(weights, weights_seq_no)
+        return super().sample_with_weights(*args, **request)
 
 
 class StandIn(Adjustable):
@@ -65,9 +65,9 @@ class StandIn(Adjustable):
 
     kept: Any = None
 
-    def sample_with_weights(self, weights: Any, weights_seq_no: int) -> Any:
+    def sample_with_weights(self, *args: Any, **request: Any) -> Any:
         if self.kept is None:
-            self.kept = super().sample_with_weights(weights, weights_seq_no)
+            self.kept = super().sample_with_weights(*args, **request)
         return self.kept
 
 
