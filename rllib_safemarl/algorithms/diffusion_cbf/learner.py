@@ -123,7 +123,7 @@ class DiffusionCBFLearner(OfflineLearner):
             planner = self._planners[group.policy]
             rows = Rows(self, planner, group, windows, views[group.kind])
             losses = self._losses(stage, planner, rows, group)
-            self._step(group.policy, planner, losses, factor)
+            self._step(group.policy, losses, factor)
             self._average(planner, stage)
             for name, loss in losses.items():
                 self._logged.setdefault(group.policy, {}).setdefault(name, []).append(loss.detach())
@@ -145,12 +145,12 @@ class DiffusionCBFLearner(OfflineLearner):
         """The denoiser's loss on windows with conditions y ``[M, 2]``."""
         return diffusion_loss(planner, rows, y, self.config, self._generator)
 
-    def _step(self, policy: str, planner: Planner, losses: dict[str, Tensor], factor: float) -> None:
+    def _step(self, policy: str, losses: dict[str, Tensor], factor: float) -> None:
         optimizer = self.get_optimizer(policy)
         optimizer.zero_grad(set_to_none=True)
         loss = torch.stack([loss for loss in losses.values() if loss.requires_grad]).sum()
         (loss / num_learners()).backward()
-        parameters = [p for p in planner.parameters() if p.grad is not None]
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         sum_gradients(parameters)
         self.clipper(policy)(parameters)
         for group in optimizer.param_groups:
@@ -172,8 +172,7 @@ class DiffusionCBFLearner(OfflineLearner):
         begun = self._batches - config.barrier_batches - (config.critic_batches if stage == "plans" else 0)
         decay = min(decay, (1.0 + begun) / (10.0 + begun))
         with torch.no_grad():
-            for ours, theirs in zip(source.parameters(), target.parameters(), strict=True):
-                theirs.lerp_(ours, 1.0 - decay)
+            torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), 1.0 - decay)
 
     # Between stages; what was frozen gives the same again in a restored run.
 
