@@ -109,13 +109,38 @@ def record(
     parts.open(restart=overwrite)
     run = record_on_ray(recipe, num_env_runners) if num_env_runners else record_here(recorder)
     parts.record(recorder.schema, provenance, run, max(1, num_env_runners), watch)
-    table = parts.table()
+    chosen = _choose(recipe, parts.table(), any_safety, stage)
+    stage(f"writing {out}")
+    _write(parts, chosen, out, replace(provenance, notes=(_recorded_by(recipe), *chosen.notes)))
+    table = episode_table(iterate_dataset(out))
+    card = write_card(recipe, out, table)
+    parts.remove()
+    return Recorded(out, card, table, chosen.notes)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Which of the recorded episodes are written.
+
+    Attributes:
+        kept: ``[E]``.
+        split: ``[number kept]``, or None where they are too few.
+        notes: what is to be known of that.
+    """
+
+    kept: NDArray[np.bool_]
+    split: NDArray | None
+    notes: tuple[str, ...]
+
+
+def _choose(recipe: Recipe, table: pd.DataFrame, any_safety: bool, stage: Callable[[str], None]) -> _Chosen:
+    """Filter episodes as the recipe asks, and split them; see :func:`record` for what is raised."""
     kept = np.ones(len(table), bool)
-    notes: tuple[str, ...] = (_recorded_by(recipe),)
+    notes: tuple[str, ...] = ()
     if recipe.grid is not None:
         kept = grid_filter(table, recipe.grid, recipe.seed)
-        notes += (f"The grid filter kept {kept.sum()} of {len(kept)} episodes.",)
-        stage(notes[-1])
+        notes = (f"The grid filter kept {kept.sum()} of {len(kept)} episodes.",)
+        stage(notes[0])
     table = table[kept].reset_index(drop=True)
     problem = safety_problem(table)
     if problem and not any_safety:
@@ -126,21 +151,14 @@ def record(
     if problem:
         notes += (f"For learning safety: {problem}.",)
     try:
-        split = split_episodes(table, recipe.seed)
+        return _Chosen(kept, split_episodes(table, recipe.seed), notes)
     except SafeMARLError as error:
-        split, notes = None, (*notes, f"Not split: {error}")
-    stage(f"writing {out}")
-    _write(parts, kept, split, out, replace(provenance, notes=notes))
-    table = episode_table(iterate_dataset(out))
-    card = write_card(recipe, out, table)
-    parts.remove()
-    return Recorded(out, card, table, notes[1:])
+        return _Chosen(kept, None, (*notes, f"Not split: {error}"))
 
 
-def _write(
-    parts: Parts, kept: NDArray[np.bool_], split: NDArray | None, out: Path, provenance: Provenance
-) -> None:
+def _write(parts: Parts, chosen: _Chosen, out: Path, provenance: Provenance) -> None:
     """Write the chosen episodes with their split; into a folder shard by shard, never all in memory."""
+    kept, split = chosen.kept, chosen.split
     if out.suffix:
         whole = concatenate(list(_chosen(parts, kept)))
         episodes = dict(whole.episodes) if split is None else {**whole.episodes, SPLIT: split}
