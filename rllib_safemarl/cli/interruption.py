@@ -45,7 +45,7 @@ class Interruption(Callback):
         self._saved: set[str] = set()
         self._saved_at: dict[str, float] = {}
         self._stop_tune: Any = None
-        self._over = threading.Event()
+        self._signalled, self._over = threading.Event(), threading.Event()
         self._original = {number: signal.getsignal(number) for number in SIGNALS}
 
     # The signal.
@@ -55,22 +55,24 @@ class Interruption(Callback):
         if threading.current_thread() is not threading.main_thread():
             return
         self._stop_tune = signal.getsignal(signal.SIGINT)
+        address = ray.get_runtime_context().gcs_address
+        threading.Thread(target=self._watch_ray, args=[address], daemon=True).start()
         for number in SIGNALS:
             signal.signal(number, self._receive)
 
     def _receive(self, number: int, frame: Any) -> None:
         if self.received is not None:
             self._stop()
-        else:
-            threading.Thread(target=self._watch_ray, args=[number], daemon=True).start()
         self.received = number
+        self._signalled.set()
 
-    def _watch_ray(self, number: int) -> None:
+    def _watch_ray(self, address: str) -> None:
         """End where the signal has ended Ray, too, as one to a whole group of processes does.
 
         Ray itself would try to reach what is gone for a minute, and end in a line of its own.
         """
-        address, failures = ray.get_runtime_context().gcs_address, 0
+        self._signalled.wait()
+        failures = 0
         while failures < LOST_AFTER:
             if self._over.wait(1.0):
                 return
@@ -86,7 +88,7 @@ class Interruption(Callback):
             err=True,
         )
         sys.stdout.flush()
-        os._exit(128 + number)
+        os._exit(128 + (self.received or 0))
 
     def _stop(self) -> None:
         """Have Tune leave its loop; from here on signals act as they did before."""
@@ -103,6 +105,7 @@ class Interruption(Callback):
     def end(self) -> None:
         """Give the signals back; to be called when Tune has returned."""
         self._over.set()
+        self._signalled.set()
         self._restore_handlers()
 
     # What Tune calls.

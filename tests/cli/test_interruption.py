@@ -3,10 +3,8 @@
 import os
 import signal
 import socket
-from types import SimpleNamespace
 
 import pytest
-import ray
 
 from rllib_safemarl.cli import interruption
 from rllib_safemarl.cli.interruption import Interruption
@@ -24,13 +22,12 @@ def watched(monkeypatch):
         raise Ended(status)
 
     def watch(address):
-        there = SimpleNamespace(gcs_address=address)
-        monkeypatch.setattr(ray, "get_runtime_context", lambda: there)
         monkeypatch.setattr(os, "_exit", end)
         made = Interruption(every_minute=False)
+        made._receive(signal.SIGTERM, None)
         checks = iter([False] * 5 + [True] * 5)
         monkeypatch.setattr(made._over, "wait", lambda seconds: next(checks))
-        made._watch_ray(signal.SIGTERM)
+        made._watch_ray(address)
 
     return watch
 
