@@ -7,7 +7,14 @@ from collections.abc import Iterable
 
 
 class SafeMARLError(ValueError):
-    """Bad input, said in one line that names the thing and the mend."""
+    """Bad input, said in one line that names the thing and the mend.
+
+    Args:
+        message: lines become one, as what others' libraries said may be among them.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(" ".join(line.strip() for line in str(message).splitlines()))
 
 
 def nearest_name(name: str, names: Iterable[str]) -> str:

@@ -136,7 +136,7 @@ def _check_config(experiment: Experiment, algorithm: Any, point: dict[str, Any])
     except Exception as error:
         raise SafeMARLError(
             f"config of experiment {experiment.name!r} does not fit {experiment.run}: "
-            f"{type(error).__name__}: {' '.join(str(error).split())}"
+            f"{type(error).__name__}: {error}"
         ) from error
 
 

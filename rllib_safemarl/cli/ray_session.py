@@ -81,7 +81,7 @@ def start_ray(flags: TrainFlags) -> bool:
         ray.init(address=address, include_dashboard=flags.ray_ui, **own, **settings)
     except Exception as error:  # of many classes; a node that starts too slowly raises Exception itself
         where = f"at {address}" if address else "here"
-        raise SafeMARLError(f"Ray cannot be started {where}: {' '.join(str(error).split())}") from error
+        raise SafeMARLError(f"Ray cannot be started {where}: {error}") from error
     resources = ray.cluster_resources()
     is_own = bool(flags.ray_num_nodes) or ray._private.worker._global_node.is_head()
     where = "Ray started" if is_own else "joined the cluster of this machine"
