@@ -29,7 +29,8 @@ SAMPLE_AGE_MAX = "sample_age_max"
 DROPPED_STEPS = "num_env_steps_dropped_lifetime"
 """Result: environment steps so far that were too old to be learnt from."""
 
-_SAMPLED = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
+SAMPLED_STEPS = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
+"""Where the metrics have the environment steps so far."""
 
 
 class ColumnarAlgorithm(TeamAlgorithm):
@@ -81,7 +82,7 @@ class ColumnarAlgorithm(TeamAlgorithm):
         if self._sampling is None:
             self._sampling = RemoteSampling(self.env_runner_group, self.config)
         weights = self.weights()
-        sampled = int(self.metrics.peek(_SAMPLED, default=0))
+        sampled = int(self.metrics.peek(SAMPLED_STEPS, default=0))
         shares = self._sampling.sample(weights[COMPONENT_RL_MODULE], weights[WEIGHTS_SEQ_NO], sampled)
         if not shares:
             return None

@@ -27,9 +27,14 @@ def say_first(line: str) -> None:
     say(f"rllib_safemarl {__version__}: {line}")
 
 
+def say_error(message: str) -> None:
+    """Print an error's line, and go on."""
+    click.secho(f"error: {message}", fg="red", err=True)
+
+
 def fail(message: str, status: int = 1) -> NoReturn:
     """End the command with a one-line error."""
-    click.secho(f"error: {message}", fg="red", err=True)
+    say_error(message)
     raise SystemExit(status)
 
 

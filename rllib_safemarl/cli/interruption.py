@@ -9,13 +9,12 @@ import threading
 from time import monotonic
 from typing import Any
 
-import click
 import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.result import DONE, SHOULD_CHECKPOINT
 
-from rllib_safemarl.cli.console import say
+from rllib_safemarl.cli.console import say, say_error
 from rllib_safemarl.cli.ray_session import check_address
 from rllib_safemarl.errors import SafeMARLError
 
@@ -81,11 +80,9 @@ class Interruption(Callback):
                 failures = 0
             except SafeMARLError:
                 failures += 1
-        click.secho(
-            "error: Ray was ended by the same signal, and with it what was learnt since the last checkpoint; "
-            "the same command goes on from there, rllib train with --resume",
-            fg="red",
-            err=True,
+        say_error(
+            "Ray was ended by the same signal, and with it what was learnt since the last checkpoint; the "
+            "same command goes on from there, rllib train with --resume"
         )
         sys.stdout.flush()
         os._exit(128 + (self.received or 0))

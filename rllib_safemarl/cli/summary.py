@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rllib_safemarl.cli.console import say
+from rllib_safemarl.cli.console import say, say_error
 from rllib_safemarl.cli.formats import count, duration, number
 from rllib_safemarl.evaluation.curves import Reading, read_curve, read_result
 
@@ -61,7 +61,7 @@ def final_figures(reading: Reading) -> str:
 def _explain(trial: Trial, prefix: str, with_traceback: bool) -> None:
     from rllib_safemarl.cli.live_view import why
 
-    click.secho(f"error: {prefix}{why(trial)}", fg="red", err=True)
+    say_error(f"{prefix}{why(trial)}")
     if with_traceback:
         click.echo(str(trial.get_error()), err=True)
     elif trial.error_file:

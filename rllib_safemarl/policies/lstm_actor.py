@@ -53,11 +53,6 @@ class LSTMActor(Actor):
         """Some copies begin as if nothing had been before."""
         self._memory.restart(copies)
 
-    def move(self, device: torch.device) -> None:
-        """Act, and remember, there from now on."""
-        super().move(device)
-        self._memory.move(device)
-
     def memory(self) -> Any:
         """The states of all agents."""
         return self._memory.arrays()

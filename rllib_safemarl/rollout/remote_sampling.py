@@ -67,7 +67,7 @@ class RemoteSampling:
         self._waiting: list[Share] = []
         self.dropped_steps = 0
 
-    def sample(self, weights: Any, weights_seq_no: int, env_steps: int = 0) -> list[Share]:
+    def sample(self, weights: Any, weights_seq_no: int, env_steps: int) -> list[Share]:
         """The shares of one update, in the order of the runners; none if all runners failed.
 
         Args:

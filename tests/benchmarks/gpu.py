@@ -14,7 +14,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
 
 from diffusion_acting import config_of, policy_of, views
-from harness import finish, in_turn, ratio, report, start_ray
+from harness import finish, in_turn, learner_of, ratio, report, start_ray
 
 UPDATES, STEPS = 20, 16
 """Of a round."""
@@ -41,12 +41,7 @@ def offline_updates(config: Any) -> Callable[[], float]:
     """Updates of a learner without Ray."""
     import torch
 
-    from rllib_safemarl.offline.offline_data import MultiAgentOfflineData
-
-    config.validate()
-    learner = config.get_default_learner_class()(config=config, module_spec=config.get_multi_rl_module_spec())
-    learner.build()
-    data = MultiAgentOfflineData(config)
+    learner, data = learner_of(config)
 
     def work() -> float:
         (portion,) = data.sample(UPDATES)

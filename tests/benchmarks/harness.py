@@ -7,6 +7,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -60,6 +61,16 @@ def ratio(rates: Mapping[str, list[float]], over: str, under: str) -> float:
 def finish(**ratios: float) -> None:
     """Print the JSON line."""
     print(json.dumps({name: round(value, 3) for name, value in ratios.items()}))
+
+
+def learner_of(config: Any) -> tuple[Any, Any]:
+    """An offline config's learner, built without Ray, and its data."""
+    from rllib_safemarl.offline.offline_data import MultiAgentOfflineData
+
+    config.validate()
+    learner = config.get_default_learner_class()(config=config, module_spec=config.get_multi_rl_module_spec())
+    learner.build()
+    return learner, MultiAgentOfflineData(config)
 
 
 def start_ray() -> None:

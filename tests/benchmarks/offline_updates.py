@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import finish, in_turn, ratio, report
+from harness import finish, in_turn, learner_of, ratio, report
 
 DATA = Path(__file__).parents[2] / "tuned_configs" / "offline" / "data" / "crossing.h5"
 WINDOWS, HIDDENS, UPDATES = 256, [128, 128], 20
@@ -25,7 +25,6 @@ def build(name: str) -> tuple[Any, Any]:
     import torch
 
     from rllib_safemarl.algorithms import ALGORITHMS
-    from rllib_safemarl.offline.offline_data import MultiAgentOfflineData
 
     torch.set_num_threads(1)
     config = (
@@ -44,10 +43,7 @@ def build(name: str) -> tuple[Any, Any]:
             }
         )
     )
-    config.validate()
-    learner = config.get_default_learner_class()(config=config, module_spec=config.get_multi_rl_module_spec())
-    learner.build()
-    return learner, MultiAgentOfflineData(config)
+    return learner_of(config)
 
 
 def learning(learner: Any, data: Any) -> Callable[[], float]:

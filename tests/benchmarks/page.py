@@ -1,7 +1,7 @@
 """Runs benchmarks one after another and keeps what they print on one page of results.
 
 Each of them has the machine to itself. What ran before stays on the page until it is run again.
-Usage: python tests/benchmarks/page.py [NAME …]     (all that take minutes; offline_streaming_memory by name)
+Usage: python tests/benchmarks/page.py [NAME …]     (all that take minutes; long ones, and gpu, by name)
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def sampling(monkeypatch):
 
 def workers_and_ages(sampled: RemoteSampling, updates: int, first: int = 0) -> list[list[tuple[int, int]]]:
     return [
-        [(share.worker, update - share.batch.weights_seq_no) for share in sampled.sample(None, update)]
+        [(share.worker, update - share.batch.weights_seq_no) for share in sampled.sample(None, update, 0)]
         for update in range(first, first + updates)
     ]
 
@@ -153,14 +153,14 @@ def test_when_all_hang_one_line_says_so(sampling):
     for max_age, timeout in ((0, 7.0), (2, 0.0)):
         _, asked = sampling([float("inf")] * 2, max_age, timeout)
         with pytest.raises(SafeMARLError, match=rf"within sample_timeout_s={timeout:g} seconds: the environ"):
-            asked.sample(None, 0)
+            asked.sample(None, 0, 0)
 
 
 def test_when_all_have_died_there_is_no_sample(sampling):
     for max_age in (0, 1):
         group, asked = sampling([1, 1], max_age)
         group.failed |= {1, 2}
-        assert asked.sample(None, 0) == []
+        assert asked.sample(None, 0, 0) == []
 
 
 def test_a_runner_that_twice_does_not_answer_in_time_is_started_anew(sampling):
@@ -201,4 +201,4 @@ def test_bad_input_is_raised(sampling, monkeypatch):
         for name in ("foreach_env_runner", "foreach_env_runner_async_fetch_ready"):
             monkeypatch.setattr(group, name, lambda *_, **__: [error])
         with pytest.raises(SafeMARLError, match="a cost of -1"):
-            asked.sample(None, 0)
+            asked.sample(None, 0, 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ray.rllib.algorithms.ppo import PPO
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.utils.metrics import (
-    ENV_RUNNER_RESULTS,
     ENV_RUNNER_SAMPLING_TIMER,
     LEARNER_RESULTS,
     LEARNER_UPDATE_TIMER,
@@ -14,7 +13,7 @@ from ray.rllib.utils.metrics import (
     TIMERS,
 )
 
-from rllib_safemarl.algorithms.columnar_algorithm import ColumnarAlgorithm
+from rllib_safemarl.algorithms.columnar_algorithm import SAMPLED_STEPS, ColumnarAlgorithm
 from rllib_safemarl.algorithms.constrained.config import ConstrainedConfig
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.rollout.columns import ColumnBatch
@@ -43,11 +42,7 @@ class ConstrainedPolicyOptimization(ColumnarAlgorithm, PPO):
         with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
             results = self.learner_group.update(
                 training_data=self._shard(batch),
-                timesteps={
-                    NUM_ENV_STEPS_SAMPLED_LIFETIME: self.metrics.peek(
-                        (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
-                    )
-                },
+                timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self.metrics.peek(SAMPLED_STEPS)},
             )
             self.metrics.aggregate(results, key=LEARNER_RESULTS)
         with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from ray.rllib.utils.metrics import ALL_MODULES
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from rllib_safemarl.algorithms.collectives import num_learners, sum_gradients
 from rllib_safemarl.algorithms.diffusion_cbf.losses import (
@@ -171,8 +172,7 @@ class DiffusionCBFLearner(OfflineLearner):
         config = self.config
         begun = self._batches - config.barrier_batches - (config.critic_batches if stage == "plans" else 0)
         decay = min(decay, (1.0 + begun) / (10.0 + begun))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), 1.0 - decay)
+        get_ema_multi_avg_fn(decay)(list(target.parameters()), list(source.parameters()), None)
 
     # Between stages; what was frozen gives the same again in a restored run.
 
