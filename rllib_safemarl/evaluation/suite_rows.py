@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +18,8 @@ DATA_KEYS = ("data", "split")
 @dataclass(frozen=True)
 class TrialMaker:
     """Puts base, row, environment, budget and the chosen point of a grid together, later ones going first.
+
+    What a row does without and does not set itself, a budget does not set for it either.
 
     Attributes:
         where: the suite, for errors.
@@ -82,7 +84,8 @@ class TrialMaker:
         if isinstance(spec, Mapping) and "algorithm" in spec:
             raise SafeMARLError(f"{where} has no key 'algorithm': it is called run, as in tuned configs.")
         spec = mapping(spec or {}, where, ROW_KEYS)
-        config = without(self.base["config"], spec.get("without") or [], where)
+        left_out = spec.get("without") or []
+        config = without(self.base["config"], left_out, where)
         config = merged(config, mapping(spec.get("config") or {}, f"config of {where}"))
         if "seed" in config:
             raise SafeMARLError(f"{where} sets seed: seeds stand in the suite itself, for every row.")
@@ -101,7 +104,7 @@ class TrialMaker:
                 )
                 for name, point in grid.items()
             }
-            for environment, env, there in self._on_environments(config, where)
+            for environment, env, there in self._on_environments(config, where, {*left_out} - {*config})
         }
 
     def of_controllers(self, controllers: list[str]) -> Iterator[SuiteTrial]:
@@ -113,9 +116,9 @@ class TrialMaker:
                     yield SuiteTrial(controller, environment, seed, env, kept, controller=controller)
 
     def _on_environments(
-        self, config: Mapping[str, Any], where: str
+        self, config: Mapping[str, Any], where: str, left_out: Collection[str] = ()
     ) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Every environment: its name, Ray's name of it, and the config there."""
+        """Every environment: its name, Ray's name of it, the config there; no budget sets ``left_out``."""
         for name, spec in self.environments.items():
             named = f"environment {name!r} of {self.where}"
             spec = mapping(spec or {}, named, ENVIRONMENT_KEYS)
@@ -129,8 +132,8 @@ class TrialMaker:
             there = merged(merged(config, own), {"env_config": settings} if settings else {})
             if "seed" in own:
                 raise SafeMARLError(f"{named} sets seed: seeds stand in the suite itself, for every row.")
-            over = self.limits.get("config") or {}
-            there = merged(there, mapping(over, f"config of the budget of {self.where}"))
+            over = mapping(self.limits.get("config") or {}, f"config of the budget of {self.where}")
+            there = merged(there, {key: value for key, value in over.items() if key not in left_out})
             refuse_grid(there, where)
             there.pop("env", None)
             yield name, env, there

@@ -95,6 +95,15 @@ def test_a_budget_goes_before_rows():
     assert quick.trials[0].digest != full.trials[0].digest
 
 
+def test_a_budget_does_not_set_what_a_row_does_without():
+    changes = dict(
+        rows={"a": {}, "b": {"without": ["kappa"]}, "c": {"without": ["kappa"], "config": {"kappa": 3}}},
+        budgets={"quick": {"config": {"kappa": 2}}},
+    )
+    a, b, c = (trial.config for trial in suite("quick", **changes).trials)
+    assert a["kappa"] == c["kappa"] == 2 and "kappa" not in b
+
+
 def test_the_digest_follows_what_the_result_depends_on():
     def digest(base=BASE, **row):
         return suite(base=base, rows={"x": row}).trials[0].digest
