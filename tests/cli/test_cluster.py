@@ -51,6 +51,10 @@ rows:
 seeds: 1
 evaluation_episodes: 4
 """
+LARGE = """    num_cpus_for_main_process: 3
+    num_envs_per_env_runner: 8
+  max_failures: 1
+"""
 LEARNERS = """    num_learners: 2
     custom_resources_per_learner: {slot: 1}
     num_envs_per_env_runner: 8
@@ -121,13 +125,14 @@ def steps(folder: Path) -> list[int]:
     return [result["env_runners"]["num_env_steps_sampled"] for result in results_of(folder)]
 
 
-def start(nodes: Nodes, folder: Path) -> subprocess.Popen[str]:
+def start(nodes: Nodes, folder: Path, settings: str, *options: str) -> subprocess.Popen[str]:
     """A job without end on the cluster, whose results come into ``folder``."""
     text = TINY.format(name="spread", iterations=1_000_000, kappa=1)
     file = folder / "spread.yaml"
-    file.write_text(text.replace("    num_envs_per_env_runner: 8\n", RUNNERS))
+    file.write_text(text.replace("    num_envs_per_env_runner: 8\n", "") + settings)
+    where = ("--storage-path", folder, "--ray-address", nodes.cluster.address)
     return subprocess.Popen(
-        command("train", "file", file, "--storage-path", folder, "--ray-address", nodes.cluster.address),
+        command("train", "file", file, *where, *options),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -155,7 +160,7 @@ def test_trials_of_a_comparison_and_learners_of_a_trial_spread_over_nodes(nodes,
 
 def test_runners_spread_over_nodes_and_one_that_is_lost_with_its_node_comes_back_on_another(nodes, tmp_path):
     first, second = nodes.head, nodes.add(num_cpus=1)
-    process = start(nodes, tmp_path)
+    process = start(nodes, tmp_path, RUNNERS)
     try:
         wait_for(lambda: len(steps(tmp_path)) >= 2, process)
         assert set(nodes.of("EnvRunner")) == {first.node_id, second.node_id}
@@ -175,3 +180,28 @@ def test_runners_spread_over_nodes_and_one_that_is_lost_with_its_node_comes_back
     assert f"joined the cluster at {nodes.cluster.address}: 3 CPUs, 0 GPUs" in printed
     assert re.search(r"^last checkpoint: /\S+", printed, re.MULTILINE), printed
     assert not nodes.of(""), "nothing of the run is left on the nodes"
+    nodes.remove(third)
+
+
+def test_a_trial_that_is_lost_with_its_node_goes_on_from_its_checkpoint_on_another(nodes, tmp_path):
+    second = nodes.add(num_cpus=3)
+    process = start(nodes, tmp_path, LARGE, "--checkpoint-freq", "1")
+
+    def iterations() -> list[int]:
+        return [result["training_iteration"] for result in results_of(tmp_path)]
+
+    try:
+        wait_for(lambda: len(iterations()) >= 3, process)
+        assert nodes.of("ScalMAPPOL") == [second.node_id], "the head has no room for it"
+        nodes.remove(second)
+        third = nodes.add(num_cpus=3)
+        wait_for(lambda: nodes.of("ScalMAPPOL") == [third.node_id], process)
+        before = len(iterations())
+        wait_for(lambda: len(iterations()) >= before + 3, process)
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=SECONDS)
+    finally:
+        process.kill()
+    assert process.returncode == 130, printed
+    assert {*iterations()} == {*range(1, max(iterations()) + 1)}, "nothing is left out"
+    assert len(iterations()) - max(iterations()) <= 1, "at most what had not been saved yet is done again"
