@@ -140,6 +140,7 @@ def start(nodes: Nodes, folder: Path, settings: str, *options: str) -> subproces
     )
 
 
+@pytest.mark.learning
 def test_trials_of_a_comparison_and_learners_of_a_trial_spread_over_nodes(nodes, tmp_path):
     text = TINY.format(name="two", iterations=2, kappa=1)
     (tmp_path / "two_learners.yaml").write_text(text.replace("    num_envs_per_env_runner: 8\n", LEARNERS))
