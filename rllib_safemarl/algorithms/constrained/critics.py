@@ -82,7 +82,7 @@ class CriticStack:
             error_clip: squared errors above it (in the signals' units) give no gradient.
 
         Returns:
-            The mean squared error of the last pass, normalised, averaged over critics.
+            The mean squared error of the last minibatch, normalised, averaged over critics.
         """
         policies, steps, copies, agents, size = targets.views.shape
         mask = np.repeat(targets.mask, self.signals, 0).reshape(-1, steps * copies, agents)
