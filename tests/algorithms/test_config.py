@@ -20,6 +20,7 @@ from rllib_safemarl.algorithms import (
     MAPPOPIDConfig,
     ScalMAPPOLConfig,
 )
+from rllib_safemarl.algorithms.constrained import config as config_module
 from rllib_safemarl.algorithms.settings import describe
 from rllib_safemarl.envs.team import Team
 from rllib_safemarl.envs.vector import Kind
@@ -200,6 +201,20 @@ def test_a_plain_config_validates(preset):
     if config.multiplier != "none":
         config.safety(cost_limit=1.0)
     config.validate()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_an_algorithm_known_for_no_limit_that_is_given_one_says_so(preset, monkeypatch, caplog):
+    """A tuned config of Scal-MAPPO-L that is run as HAPPO would be MAPPO-L under another name."""
+    monkeypatch.setattr(config_module, "log_once", lambda key: True)
+    unconstrained = preset().multiplier == "none"
+    config = preset().environment("safemarl/crossing").safety(cost_limit=1.0)
+    config.validate()
+    assert not caplog.messages
+    if config.step == "clip":
+        config.safety(multiplier="pid").validate()
+    said = f"{preset.__name__} keeps to no limit by itself; multiplier='pid' makes it keep to one."
+    assert [text for text in caplog.messages if "limit" in text] == [said] * unconstrained
 
 
 def test_published_settings_of_mappo_l_are_a_preset_that_named_values_go_before():

@@ -215,6 +215,11 @@ def test_the_shipped_suites_read(file, budget):
     trained = [trial for trial in suite.trials if not trial.data]
     rows = len({trial.row for trial in trained})
     assert len(trained) == rows * len(suite.environments) * len(suite.seeds)
+    for trial in trained:
+        if trial.run in ("IPPO", "MAPPO", "HAPPO"):
+            assert trial.config.get("multiplier", "none") == "none", (
+                "the base's would make it keep to the limit"
+            )
     if budget is None:
         assert len(suite.seeds) >= 3 and suite.episodes >= 100
 

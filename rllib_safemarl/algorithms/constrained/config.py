@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.utils.from_config import NotProvided
+from ray.util.debug import log_once
 
 from rllib_safemarl.algorithms.columnar_config import ColumnarConfig
 from rllib_safemarl.algorithms.constrained.settings import CONSTRAINED_SETTINGS
@@ -19,6 +21,8 @@ from rllib_safemarl.envs.team import Team
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.nn.stacked import activation_name
 from rllib_safemarl.settings import Setting, one_of
+
+logger = logging.getLogger(__name__)
 
 
 def with_presets(*names: str) -> dict[str, Setting]:
@@ -47,6 +51,8 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
     learns_sequences = True
     fixed_radius: bool = False
     """Whether a preset fixes ``policy_hops`` and ``critic_hops``, so that ``kappa`` has no meaning."""
+    unconstrained: bool = False
+    """Whether a preset is known as one that keeps to no limit."""
 
     def __init__(self, algo_class: type | None = None) -> None:
         from rllib_safemarl.algorithms.constrained.algorithm import ConstrainedPolicyOptimization
@@ -231,9 +237,15 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         activation_name(self.model_config.get("fcnet_activation", "tanh"))
         self._check_coloured()
         self._check_tightening()
+        name = type(self).__name__
+        if self.unconstrained and self.multiplier != "none" and log_once(f"{name}_{self.multiplier}"):
+            # As in a tuned config of another algorithm that was run by this one's name.
+            logger.warning(
+                "%s keeps to no limit by itself; multiplier=%r makes it keep to one.", name, self.multiplier
+            )
         if self.multiplier != "none" and self.cost_limit is None:
             raise SafeMARLError(
-                f"{type(self).__name__} needs a limit: .safety(cost_limit=…), undiscounted cost per episode "
+                f"{name} needs a limit: .safety(cost_limit=…), undiscounted cost per episode "
                 "and agent, or .safety(multiplier='none') to run it unconstrained."
             )
 
