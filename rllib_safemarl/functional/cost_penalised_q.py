@@ -16,7 +16,7 @@ def penalised_value(value: Tensor, costs: Tensor, limits: Tensor, floor: Tensor 
     """The value in the penalised Bellman operator, eq. (6): Q where it is allowed, else a floor.
 
     The paper's floor is 0, for rewards that are never negative; where they are, 0 would be a prize, and the
-    floor is the least that rewards can come to.
+    floor is less than rewards come to.
 
     Args:
         value: ``[...]`` Q.

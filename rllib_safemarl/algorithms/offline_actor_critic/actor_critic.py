@@ -44,7 +44,7 @@ class ActorCritic:
         low: ``[D]`` least real action, as the policy puts it out.
         high: ``[D]`` largest.
         scales: ``[1 + C]`` what a value of 1 stands for: reward, and cost.
-        floor: the least that discounted rewards can come to, at most 0, in units of their scale.
+        floor: less than discounted rewards come to, below 0, in units of their scale.
     """
 
     def __init__(self, policy: TrainablePolicy, critics: Critics | None, layout: ActionLayout) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rllib_safemarl.algorithms.collectives import broadcast
 from rllib_safemarl.algorithms.offline_actor_critic.actor_critic import ActorCritic
 from rllib_safemarl.algorithms.offline_actor_critic.critics import Critics
-from rllib_safemarl.algorithms.offline_actor_critic.scales import value_scale, view_scales
+from rllib_safemarl.algorithms.offline_actor_critic.scales import value_floor, value_scale, view_scales
 from rllib_safemarl.data.normaliser import ColumnStatistics, NormaliserStatistics
 from rllib_safemarl.envs.team import Group, Team
 from rllib_safemarl.errors import SafeMARLError
@@ -58,7 +58,8 @@ def _make_critics(learner: Any, group: Group, layout: ActionLayout) -> Critics:
     behaviour = None
     if config.constraint == "cpq":
         behaviour = BehaviourModel(seen + others, layout.encoded, layout.choices, hiddens)
-    return Critics(seen, others, layout.encoded, len(learner.held), hiddens, behaviour)
+    mean_costs = config.cost_twins == "mean"
+    return Critics(seen, others, layout.encoded, len(learner.held), hiddens, behaviour, mean_costs)
 
 
 def set_facts(
@@ -84,11 +85,10 @@ def set_facts(
     scales = value_scale(statistics["rewards"], config.gamma)
     if len(learner.held):
         scales = np.concatenate([scales, value_scale(statistics["costs"], config.gamma)[learner.held]])
-    least = min(float(statistics["rewards"].low[0]), 0.0)
     bounds = (np.zeros(0), np.zeros(0))
     if not agent.layout.choices:
         bounds = _real_range(learner, group, statistics[f"actions/{recorded[group.kind]}"])
-    agent.set_facts(*bounds, scales, least / (1.0 - config.gamma) / float(scales[0]))
+    agent.set_facts(*bounds, scales, value_floor(statistics["rewards"], config.gamma))
 
 
 def _real_range(learner: Any, group: Group, data: ColumnStatistics) -> tuple[np.ndarray, np.ndarray]:

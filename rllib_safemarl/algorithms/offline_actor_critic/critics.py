@@ -24,6 +24,7 @@ class Critics(nn.Module):
         costs: C.
         hiddens: widths of the hidden layers.
         behaviour: a model of what the data do, where one is needed.
+        mean_costs: whether costs are the mean of their twins, instead of the larger.
     """
 
     mean: Tensor
@@ -37,12 +38,13 @@ class Critics(nn.Module):
         costs: int,
         hiddens: Sequence[int],
         behaviour: BehaviourModel | None = None,
+        mean_costs: bool = False,
     ) -> None:
         super().__init__()
         layout = SetLayout(views + others)
         self.q = nn.ModuleList(TwinQNetwork(layout, action_size, hiddens) for _ in range(1 + costs))
         self.target_q = copy.deepcopy(self.q).requires_grad_(False)
-        self.behaviour = behaviour
+        self.behaviour, self.mean_costs = behaviour, mean_costs
         self.register_buffer("mean", torch.zeros(views))
         self.register_buffer("deviation", torch.ones(views))
 
@@ -66,15 +68,19 @@ class Critics(nn.Module):
         return self.q[0].smaller(x, action)
 
     def costs(self, x: Tensor, action: Tensor) -> Tensor:
-        """The larger of the twins' values of every cost ``[C, ...]``."""
+        """Values of every cost ``[C, ...]``."""
         if len(self.q) == 1:
             return x.new_zeros(0, *x.shape[:-1])
-        return torch.stack([q(x, action).amax(0) for q in self.q[1:]])
+        return torch.stack([self._cost(q(x, action)) for q in self.q[1:]])
 
     def targets(self, x: Tensor, action: Tensor) -> Tensor:
-        """Values ``[1 + C, ...]`` by the slow copies: the smaller of rewards, the larger of costs."""
+        """Values ``[1 + C, ...]`` by the slow copies, of rewards the smaller."""
         reward, *costs = self.target_q
-        return torch.stack([reward.smaller(x, action), *(q(x, action).amax(0) for q in costs)])
+        return torch.stack([reward.smaller(x, action), *(self._cost(q(x, action)) for q in costs)])
+
+    def _cost(self, twins: Tensor) -> Tensor:
+        """One value ``[...]`` of both ``[2, ...]``."""
+        return twins.mean(0) if self.mean_costs else twins.amax(0)
 
     @torch.no_grad()
     def follow(self, decay: float) -> None:

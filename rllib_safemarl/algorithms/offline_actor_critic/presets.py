@@ -66,11 +66,14 @@ class TD3BCPIDConfig(IndependentTD3BCConfig):
 
 
 class OfflineCUPConfig(OfflineActorCriticConfig):
-    """CUP (Yang et al. 2022) from data alone: the best policy near the data's within the limits, cloned."""
+    """CUP (Yang et al. 2022) from data alone: the best policy near the data's within the limits, cloned.
+
+    Its actions are the data's, so that nobody need be wary of others, and its dual takes Q_c at its word.
+    """
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class or OfflineCUP)
-        self.actor, self.constraint = "gaussian", "cup"
+        self.actor, self.constraint, self.cost_twins = "gaussian", "cup", "mean"
 
 
 class CPQConfig(OfflineActorCriticConfig):

@@ -49,6 +49,16 @@ def value_scale(column: ColumnStatistics, gamma: float) -> Float:
     return _safe(column.std) / math.sqrt(max(1.0 - gamma**2, 1e-6))
 
 
+def value_floor(column: ColumnStatistics, gamma: float) -> float:
+    """Less than nearly all discounted sums of such numbers, in units of their :func:`value_scale`.
+
+    Three times that scale below their mean, or below 0, whichever is less. The least number for ever is no
+    floor to learn with: one rare number sets it, and values that it enters learn of little else.
+    """
+    mean = float(column.mean[0]) / max(1.0 - gamma, 1e-6)
+    return min(mean / float(value_scale(column, gamma)[0]), 0.0) - 3.0
+
+
 def _safe(deviation: Float) -> Float:
     return np.where(deviation > LEAST, deviation, 1.0)
 

@@ -20,6 +20,7 @@ SAFETY = (
     "cost_limit",
     "constraint",
     "cost_spread",
+    "cost_twins",
     *_PID,
     "advantage_temperature",
     "weight_clip",
@@ -115,6 +116,13 @@ OFFLINE_ACTOR_CRITIC_SETTINGS: dict[str, Setting] = {
         "by which limits per episode become limits of critics' values: as costs fall in the data's "
         "episodes, or spread evenly over them, as published",
         **one_of("data", "even"),
+    ),
+    "cost_twins": Setting(
+        "larger",
+        "-",
+        "what the two critics of a cost say together: the larger, which is wary of actions that the data do "
+        "not hold and says more than episodes cost, or their mean, which says how much they cost",
+        **one_of("larger", "mean"),
     ),
     "advantage_temperature": Setting(
         0.3, "deviations of the advantage", "η of the weights exp(A / η) of cup", **at_least(0.0, above=True)

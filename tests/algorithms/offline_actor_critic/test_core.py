@@ -8,7 +8,9 @@ import torch
 
 from rllib_safemarl.algorithms import ALGORITHMS, IndependentQConfig, IndependentTD3BCConfig, MADDPGConfig
 from rllib_safemarl.algorithms.offline_actor_critic.presets import OFFLINE_PRESETS
+from rllib_safemarl.algorithms.offline_actor_critic.scales import value_floor, value_scale
 from rllib_safemarl.data import ActionSchema, KindSchema, Schema, make_dataset, write_dataset
+from rllib_safemarl.data.normaliser import ColumnStatistics
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.offline.stream import join_windows
 from rllib_safemarl.offline.windows import Pieces, WindowCutter
@@ -233,6 +235,28 @@ def test_projection_clones_what_keeps_to_the_limit(data):
     weights = constraint._weights(agent, rows, agent.critics.features(rows.seen, None), inputs.detach() - 1.0)
     assert costly.any() and not costly.all()
     assert weights[costly].max() < 1e-3 * weights[~costly].max()
+
+
+@pytest.mark.parametrize(("rewards", "floor"), [((-1.0, 3.0), -3.0), ((-3.0, 1.0), -4.0)])
+def test_the_floor_is_three_deviations_below_what_rewards_come_to(rewards, floor):
+    """σ = 2 and γ = 0.6: sums deviate by 2 / 0.8 = 2.5, and their mean is 2.5 times the rewards'."""
+    column = ColumnStatistics.of(np.array(rewards)[:, None])
+    assert value_scale(column, 0.6) == pytest.approx(2.5)
+    assert value_floor(column, 0.6) == pytest.approx(floor)
+
+
+@pytest.mark.parametrize(
+    ("name", "choose"), [("TD3BC_PID", "amax"), ("CPQ", "amax"), ("OFFLINE_CUP", "mean")]
+)
+def test_two_critics_of_a_cost_are_taken_together_as_the_preset_says(data, name, choose):
+    config = ALGORITHMS[name].get_default_config().safety(cost_limit=1.0)
+    critics = lab(small(config, data[1], kappa=0)).learner.agents["a"].critics
+    x, action = torch.randn(5, 2), torch.randn(5, 1)
+    both = torch.stack([q(x, action) for q in critics.q])
+    assert (both[:, 0] != both[:, 1]).all()
+    expected = getattr(both[1:], choose)(1)
+    torch.testing.assert_close(critics.costs(x, action), expected)
+    torch.testing.assert_close(critics.targets(x, action), torch.cat([both[:1].amin(1), expected]))
 
 
 # Learners.
