@@ -13,8 +13,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F6A00", "#444444")
-"""Told apart by people with any colour vision (Okabe and Ito), darkened where they fade on white."""
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F6A00", "#444444"),
+    *("#882255", "#44AA99", "#332288", "#C4B25A"),
+)
+"""Told apart by people with any colour vision (Okabe and Ito, then Tol), darkened where they fade on white."""
 LIMIT_COLOUR = "#B00020"
 GREY = "#777777"
 SUFFIXES = (".png", ".pdf")
