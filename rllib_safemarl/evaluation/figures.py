@@ -17,7 +17,7 @@ COLOURS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F6A00", "#444444"),
     *("#882255", "#44AA99", "#332288", "#C4B25A"),
 )
-"""Told apart by people with any colour vision (Okabe and Ito, then Tol), darkened where they fade on white."""
+"""Told apart by people with any colour vision (Okabe and Ito; Tol), darkened where they fade on white."""
 LIMIT_COLOUR = "#B00020"
 GREY = "#777777"
 SUFFIXES = (".png", ".pdf")
