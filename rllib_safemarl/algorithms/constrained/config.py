@@ -51,8 +51,6 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
     learns_sequences = True
     fixed_radius: bool = False
     """Whether a preset fixes ``policy_hops`` and ``critic_hops``, so that ``kappa`` has no meaning."""
-    unconstrained: bool = False
-    """Whether a preset is known as one that keeps to no limit."""
 
     def __init__(self, algo_class: type | None = None) -> None:
         from rllib_safemarl.algorithms.constrained.algorithm import ConstrainedPolicyOptimization
@@ -237,16 +235,22 @@ class ConstrainedConfig(ColumnarConfig, PPOConfig):
         activation_name(self.model_config.get("fcnet_activation", "tanh"))
         self._check_coloured()
         self._check_tightening()
-        name = type(self).__name__
-        if self.unconstrained and self.multiplier != "none" and log_once(f"{name}_{self.multiplier}"):
-            # As in a tuned config of another algorithm that was run by this one's name.
-            logger.warning(
-                "%s keeps to no limit by itself; multiplier=%r makes it keep to one.", name, self.multiplier
-            )
-        if self.multiplier != "none" and self.cost_limit is None:
+        self._check_limit()
+
+    def _check_limit(self) -> None:
+        """Refuse multipliers without a limit, and say where a preset that has none was given some."""
+        name, multiplier = type(self).__name__, self.multiplier
+        if multiplier == "none":
+            return
+        if self.cost_limit is None:
             raise SafeMARLError(
                 f"{name} needs a limit: .safety(cost_limit=…), undiscounted cost per episode "
                 "and agent, or .safety(multiplier='none') to run it unconstrained."
+            )
+        # As in a tuned config of another algorithm that was run by this one's name.
+        if type(self)().multiplier == "none" and log_once(f"{name}_{multiplier}"):
+            logger.warning(
+                "%s keeps to no limit by itself; multiplier=%r makes it keep to one.", name, multiplier
             )
 
     def _check_sample_age(self) -> None:

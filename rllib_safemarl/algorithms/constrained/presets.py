@@ -13,7 +13,7 @@ from rllib_safemarl.algorithms.constrained.config import ConstrainedConfig, with
 class IPPOConfig(ConstrainedConfig):
     """Independent PPO: every agent learns from its own view, reward and critic; unconstrained."""
 
-    fixed_radius, unconstrained = True, True
+    fixed_radius = True
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class or IPPO)
@@ -24,7 +24,7 @@ class IPPOConfig(ConstrainedConfig):
 class MAPPOConfig(ConstrainedConfig):
     """MAPPO (Yu et al. 2022): own-view policies, global critics, simultaneous; unconstrained."""
 
-    fixed_radius, unconstrained = True, True
+    fixed_radius = True
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class or MAPPO)
@@ -35,7 +35,7 @@ class MAPPOConfig(ConstrainedConfig):
 class HAPPOConfig(ConstrainedConfig):
     """HAPPO (Kuba et al. 2022): MAPPO in sequence under the factor of all; unconstrained."""
 
-    fixed_radius, unconstrained = True, True
+    fixed_radius = True
 
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class or HAPPO)
