@@ -154,7 +154,7 @@ def _do(
     from rllib_safemarl.cli.suite_folder import find_work
 
     work = find_work(folder, evaluations)
-    say(f"{title}; {_plan(len(evaluations), work)}")
+    say(f"{title}; {_plan(len(evaluations), work, folder.episodes)}")
     if not work.to_evaluate or session.only_looks:
         return None
     folder.create()
@@ -169,12 +169,13 @@ def _in_words(suite: Suite) -> str:
     return f"{suite.title}: {len(suite.rows)} rows{where}, {seeds} {'seed' if seeds == 1 else 'seeds'}"
 
 
-def _plan(total: int, work: Work) -> str:
+def _plan(total: int, work: Work, episodes: int) -> str:
     """What there is and what is to be done."""
     if not work.to_evaluate:
         return f"all {total} evaluations are done"
     train = f"{len(work.to_train)} {'trial' if len(work.to_train) == 1 else 'trials'} to train"
-    return f"{train}, {len(work.to_evaluate)} to evaluate, {total - len(work.to_evaluate)} done"
+    left = len(work.to_evaluate)
+    return f"{train}, {left} to evaluate on {episodes} episodes each, {total - left} done"
 
 
 def _run(
@@ -187,21 +188,22 @@ def _run(
     import_ray(flags.quiet)
     import rllib_safemarl
     from rllib_safemarl.cli.suite_checks import check_evaluations
+    from rllib_safemarl.cli.suite_evaluations import EvaluationTasks
     from rllib_safemarl.cli.suite_folder import about_now
-    from rllib_safemarl.cli.suite_runs import evaluate, make_experiments, train
+    from rllib_safemarl.cli.suite_runs import make_experiments, train
     from rllib_safemarl.cli.training import check_resources
     from rllib_safemarl.evaluation.suite_trials import trial_names
 
     experiments = make_experiments(folder, work.to_train, inputs, flags)
     check_evaluations(work.to_evaluate, experiments, inputs, is_local=not flags.ray_address)
     check_resources(experiments, session.start())
+    about = about_now(Path(rllib_safemarl.__file__).parent)
+    tasks = EvaluationTasks(folder, work.to_evaluate, inputs, about)
     if experiments:
-        signal = train(folder, experiments, trial_names(evaluations), flags)
+        signal = train(folder, experiments, trial_names(evaluations), flags, tasks)
         if signal is not None:
             return signal
-    ready = [e for e in work.to_evaluate if all(folder.is_trained(trial) for trial in e.trials)]
-    if ready:
-        evaluate(folder, ready, inputs, about_now(Path(rllib_safemarl.__file__).parent))
+    tasks.finish()
     return None
 
 

@@ -1,4 +1,4 @@
-"""Training and evaluation of a suite's trials on Ray."""
+"""Training of a suite's trials on Ray, each of which is evaluated once it is trained."""
 
 from __future__ import annotations
 
@@ -11,17 +11,13 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.result import DONE, TIME_TOTAL_S, TRAINING_ITERATION
 
-from rllib_safemarl.cli.console import say
 from rllib_safemarl.cli.experiments import Experiment, read_experiment
-from rllib_safemarl.cli.failures import one_line
 from rllib_safemarl.cli.flags import TrainFlags
-from rllib_safemarl.cli.formats import number
-from rllib_safemarl.cli.paths import resolve
+from rllib_safemarl.cli.suite_evaluations import EvaluationTasks
 from rllib_safemarl.cli.suite_folder import SuiteFolder
 from rllib_safemarl.cli.training import run_in_tune
-from rllib_safemarl.evaluation.comparison_records import EvaluationRecord
 from rllib_safemarl.evaluation.curves import read_result
-from rllib_safemarl.evaluation.suite_trials import SuiteEvaluation, SuiteTrial, evaluation_name
+from rllib_safemarl.evaluation.suite_trials import SuiteTrial
 
 
 class ProgressNotes(Callback):
@@ -65,6 +61,32 @@ class ProgressNotes(Callback):
         )
 
 
+class EvaluateTrained(Callback):
+    """Has every trial evaluated once its last checkpoint is noted, beside those that still train.
+
+    Args:
+        tasks: the comparison's evaluations.
+    """
+
+    def __init__(self, tasks: EvaluationTasks) -> None:
+        self._tasks = tasks
+
+    def setup(self, *args: Any, **info: Any) -> None:
+        """Begin with what was trained before and not evaluated."""
+        self._tasks.start_trained()
+
+    def on_checkpoint(
+        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Any, **info: Any
+    ) -> None:
+        """Begin with a trial's evaluations if this was its last."""
+        if (trial.last_result or {}).get(DONE):
+            self._tasks.start_trained()
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Keep what came of evaluations meanwhile."""
+        self._tasks.collect(timeout=0.0)
+
+
 def _name(trial: Trial) -> str:
     return trial.storage.experiment_dir_name
 
@@ -100,13 +122,17 @@ def make_experiments(
 
 
 def train(
-    folder: SuiteFolder, experiments: list[Experiment], names: Mapping[str, str], flags: TrainFlags
+    folder: SuiteFolder,
+    experiments: list[Experiment],
+    names: Mapping[str, str],
+    flags: TrainFlags,
+    tasks: EvaluationTasks,
 ) -> int | None:
     """Train, note who failed and why, and return the signal that interrupted it, if one did."""
     from rllib_safemarl.cli.live_view import why
     from rllib_safemarl.cli.summary import summarise
 
-    outcome = run_in_tune(experiments, flags, [ProgressNotes(folder)], names=names)
+    outcome = run_in_tune(experiments, flags, [ProgressNotes(folder), EvaluateTrained(tasks)], names=names)
     for trial in outcome.trials:
         _keep_logs(trial)
     failed = [trial for trial in outcome.trials if trial.status == Trial.ERROR]
@@ -121,52 +147,3 @@ def _keep_logs(trial: Trial) -> None:
     source, target = Path(trial.local_path or ""), Path(trial.path)
     if trial.local_path and source.is_dir():
         shutil.copytree(source, target, dirs_exist_ok=True)
-
-
-def evaluate(
-    folder: SuiteFolder, evaluations: Sequence[SuiteEvaluation], inputs: Path, about: Mapping[str, str]
-) -> None:
-    """Evaluate in Ray tasks; what fails is noted, and the others go on.
-
-    Args:
-        folder: the comparison's.
-        evaluations: of controllers, datasets, and of trials with a checkpoint.
-        inputs: relative paths of datasets are looked for here.
-        about: noted in every record.
-    """
-    import ray
-
-    from rllib_safemarl.evaluation.suite_evaluation import run_evaluation
-
-    def source(trial: SuiteTrial) -> str | None:
-        return resolve(trial.data, inputs) if trial.data else folder.checkpoint(trial.folder)
-
-    task = ray.remote(num_cpus=1, max_retries=0)(run_evaluation)
-    noted = {**about, "asked": folder.episodes}
-    running = {
-        task.remote(e, source(e.trial), e.shield and source(e.shield), folder.episodes, noted): e
-        for e in evaluations
-    }
-    count = f"{len(evaluations)} evaluation{'' if len(evaluations) == 1 else 's'}"
-    say(f"{count}, {folder.episodes} episodes each")
-    while running:
-        (ready, *_), _ = ray.wait(list(running))
-        evaluation = running.pop(ready)
-        try:
-            record = ray.get(ready)
-        except Exception as error:
-            problem = f"evaluation failed: {one_line(error, str(error))}"
-            folder.fail(evaluation, problem)
-            say(f"{evaluation_name(evaluation)}: {problem}")
-            continue
-        folder.save(evaluation, record)
-        say(f"{evaluation_name(evaluation)}: {_in_words(record)}")
-
-
-def _in_words(record: EvaluationRecord) -> str:
-    figures = record.figures()
-    text = f"return {number(figures['return'])}"
-    if not record.cost_names:
-        return text
-    limit = f" / {number(figures['limit'])}" if figures["limit_held"] is not None else ""
-    return f"{text}, cost {number(figures['cost'])}{limit}, worst agent {number(figures['worst_agent_cost'])}"

@@ -107,6 +107,9 @@ def barrier_loss(
 def future_margin_loss(h: Tensor, least_margin: Tensor, scale: float, limit: float = 1.0) -> Tensor:
     """Smooth L1 distance of h from the least margin within the horizon, so that h looks ahead.
 
+    As in :func:`barrier_loss` each set has its mean, here states with and without danger to come, and half of
+    the weight: as a mean over all, where one state in fifty has danger to come, h would not tell them apart.
+
     Args:
         h: ``[...]``.
         least_margin: ``[...]`` metres, or units of cost; infinite where nobody is near.
@@ -114,10 +117,12 @@ def future_margin_loss(h: Tensor, least_margin: Tensor, scale: float, limit: flo
         limit: bound on the scaled margin's magnitude, as the barrier's own.
 
     Returns:
-        A scalar, the mean.
+        A scalar, half of the sum of both means.
     """
     target = (scale * least_margin).clamp(-limit, limit)
-    return torch.nn.functional.smooth_l1_loss(h, target)
+    distance = torch.nn.functional.smooth_l1_loss(h, target, reduction="none")
+    danger = least_margin < 0.0
+    return 0.5 * (masked_mean(distance, danger) + masked_mean(distance, ~danger))
 
 
 def barrier_satisfaction(

@@ -106,10 +106,10 @@ def test_every_trial_is_trained_and_evaluated(goes):
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == f"rllib_safemarl {__version__}: reading suite.yaml"
-    assert lines[1] == "Three rows, tuning; 1 trial to train, 1 to evaluate, 0 done"
+    assert lines[1] == "Three rows, tuning; 1 trial to train, 1 to evaluate on 10 episodes each, 0 done"
     chosen = lines.index("ours on safemarl/crossing, selected online: lr=0.001")
     assert lines[chosen + 1] == (
-        "Three rows: 5 rows, 1 unseen, 1 seed; 1 trial to train, 11 to evaluate, 0 done"
+        "Three rows: 5 rows, 1 unseen, 1 seed; 1 trial to train, 11 to evaluate on 10 episodes each, 0 done"
     ), "what was chosen is trained already"
     assert done.stderr == "", "Ray's noise is kept down"
     lines = results[["row", "variant", "environment"]].fillna("").itertuples(index=False, name=None)
@@ -178,9 +178,10 @@ def test_the_same_command_again_does_nothing_twice(goes):
 
 def test_only_what_is_lost_or_changed_is_done_again(goes):
     folder, state, lost, (_, before), _, (done, after) = goes
-    assert "1 trial to train, 5 to evaluate, 6 done" in done.stdout
+    assert "1 trial to train, 5 to evaluate on 10 episodes each, 6 done" in done.stdout
     assert "training ours" not in done.stdout
-    assert "1 evaluation, 10 episodes each" in done.stdout
+    evaluated = [line for line in done.stdout.splitlines() if ": return " in line]
+    assert [line.partition(",")[0] for line in evaluated] == ["ours"]
     for name, was in state.items():
         now = times(folder, name)
         kept = was.keys() - {f"{lost.parent.name}/{lost.name}"}

@@ -80,9 +80,13 @@ def test_batches_without_a_set_have_finite_losses_and_gradients():
 
 
 def test_margin_regression_looks_ahead_within_bounds():
-    loss = future_margin_loss(torch.tensor([0.0, 1.0]), torch.tensor([0.25, math.inf]), scale=2.0)
-    # Smooth L1: 0.5² / 2 for the first; the second is at its bound.
-    assert float(loss) == pytest.approx(0.125 / 2)
+    least = torch.tensor([0.25, math.inf, 0.25])
+    # Smooth L1: 0.5² / 2 for the first; the second is at its bound, the third where it should be. No danger.
+    loss = future_margin_loss(torch.tensor([0.0, 1.0, 0.5]), least, scale=2.0)
+    assert float(loss) == pytest.approx(0.125 / 3 / 2)
+    # Of 1 to -1 it is 2 - 1/2; one dangerous state weighs as much as all three others.
+    h, least = torch.tensor([0.0, 1.0, 0.5, 1.0]), torch.tensor([0.25, math.inf, 0.25, -9.0])
+    assert float(future_margin_loss(h, least, scale=2.0)) == pytest.approx((0.125 / 3 + 1.5) / 2)
 
 
 @pytest.mark.parametrize(("alpha", "step"), [(0.0, 0.1), (-1.0, 0.1), (11.0, 0.1), (1.0, 0.0)])
