@@ -1,4 +1,4 @@
-"""Commands in processes of their own: they start and stop Ray, which the tests share in theirs."""
+"""Commands in processes of their own, as they start and stop Ray, which tests share in theirs; others here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from click.testing import CliRunner, Result
 
 RAY_FOLDER = tempfile.mkdtemp(prefix="ray")
 """Where Ray keeps its sockets, whose paths must be short; not where the cluster of other tests is noted."""
@@ -58,3 +60,11 @@ def run(
         env=environment(),
         cwd=cwd,
     )
+
+
+def run_here(*arguments: str | Path, name: str = "rllib") -> Result:
+    """A command that starts no Ray, in this process, which has imported torch and RLlib already."""
+    from rllib_safemarl.cli.rllib import main as rllib
+    from rllib_safemarl.cli.safemarl import main as safemarl
+
+    return CliRunner().invoke({"rllib": rllib, "safemarl": safemarl}[name], [*map(str, arguments)])

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rllib_safemarl.evaluation.curves import read_curve
-from tests.cli.runs import run
+from tests.cli.runs import run, run_here
 
 JOB = """
 tiny:
@@ -41,8 +41,8 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("offline")
     (folder / "data").mkdir()
     (folder / "data" / "small.yaml").write_text(RECIPE)
-    done = run("record", folder / "data" / "small.yaml", name="safemarl", cwd=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run_here("record", folder / "data" / "small.yaml", name="safemarl")
+    assert done.exit_code == 0, done.output
     (folder / "job.yaml").write_text(JOB.format(run="MABC_SAFE"))
     return folder
 
@@ -59,8 +59,8 @@ def test_what_was_recorded_is_learned_from_and_evaluated(folder):
     assert "loss" in done.stdout and "nothing was sampled" not in done.stdout
 
     out = folder / "evaluated.json"
-    done = run("evaluate", folder / "results" / "tiny", "--episodes", "3", "--out", out)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run_here("evaluate", folder / "results" / "tiny", "--episodes", "3", "--out", out)
+    assert done.exit_code == 0, done.output
     assert json.loads(out.read_text())["env_runners"]["num_episodes"] == 3
 
 

@@ -9,13 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from PIL import Image
 
 from rllib_safemarl.cli.paths import CHECKPOINT_FILE, checkpoint_number, newest_checkpoint
-from rllib_safemarl.cli.safemarl import main as safemarl
 from rllib_safemarl.evaluation.curves import read_curve
-from tests.cli.runs import RAY_FOLDER, TINY, command, environment, leave_behind_a_cluster, run
+from tests.cli.runs import RAY_FOLDER, TINY, command, environment, leave_behind_a_cluster, run, run_here
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +75,8 @@ def test_what_is_printed_is_for_a_person(grid):
 def test_a_checkpoint_is_evaluated_on_so_many_episodes(grid, tmp_path):
     _, folder = grid
     out = tmp_path / "deep" / "results.json"
-    done = run("evaluate", folder, "--episodes", "6", "--set", "env_config.time_limit=10", "--out", out)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run_here("evaluate", folder, "--episodes", "6", "--set", "env_config.time_limit=10", "--out", out)
+    assert done.exit_code == 0, done.output
     results = json.loads(out.read_text())
     assert results["env_runners"]["num_episodes"] == 6
     assert results["env_runners"]["episode_len_max"] == 10, "the override reaches the environment"
@@ -95,11 +94,8 @@ def test_a_checkpoint_is_evaluated_on_so_many_episodes(grid, tmp_path):
 def test_an_episode_of_a_checkpoint_is_drawn(grid, tmp_path):
     _, folder = grid
     out = tmp_path / "episode.gif"
-    done = run(
-        *("render", folder, "--out", out, "--set", "env_config.time_limit=7", "--episodes", "2"),
-        name="safemarl",
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = _render(folder, "--out", out, "--set", "env_config.time_limit=7", "--episodes", "2")
+    assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-1] == f"14 frames: {out}"
     with Image.open(out) as gif:
         assert gif.n_frames == 14
@@ -115,7 +111,7 @@ def test_an_episode_of_a_checkpoint_is_drawn(grid, tmp_path):
 
 
 def _render(*arguments) -> Result:
-    return CliRunner().invoke(safemarl, ["render", *map(str, arguments)])
+    return run_here("render", *arguments, name="safemarl")
 
 
 def _until(process: subprocess.Popen[str], number: int, at: int) -> str:

@@ -30,5 +30,5 @@ def test_danger_within_a_second_is_foreseen_although_one_state_in_fifty_has_it(r
     )
     learned = algorithm.train()["learners"]["vehicle"]["calibration"]
     algorithm.stop()
-    # Of held-out episodes. With a mean over all states in the loss the second comes to 0.60, as it is to 0.83.
+    # Of held-out episodes. With a mean over all states in the loss the second comes to 0.60, not 0.83.
     assert learned["auroc_danger"] > 0.95 and learned["auroc_pre_danger"] > 0.75
