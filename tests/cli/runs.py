@@ -1,4 +1,4 @@
-"""Commands in processes of their own, as they start and stop Ray, which tests share in theirs; others here."""
+"""Commands in processes of their own, as they start and stop Ray, which tests share in theirs, and here."""
 
 from __future__ import annotations
 
