@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 
 from rllib_safemarl.errors import SafeMARLError
 
@@ -162,6 +161,9 @@ def binomial_lower_bound(successes: int, trials: int, confidence: float) -> floa
     """Clopper–Pearson: at most the true probability of success, with the stated confidence."""
     if successes == 0:
         return 0.0
+    # Imported here, as it is slow to import and no env runner needs it.
+    from scipy.special import betaincinv
+
     return float(betaincinv(successes, trials - successes + 1, 1.0 - confidence))
 
 
