@@ -77,12 +77,18 @@ class Rewards:
         return self.seconds * rates * parts[ON_ROAD] + events
 
     def _merging(self, fleet: Fleet) -> Array:
-        """How much slower than they want vehicles on the merging lane are, the same for all agents."""
+        """How much slower than they want vehicles on the merging lane are, the same for all agents.
+
+        Agents want the least speed that is rewarded, whatever target they choose, and who is faster than it
+        wants loses nothing: or agents who choose to stop, and do not yet, would be paid for it.
+        """
         network = fleet.network
         road = network.road("b", "c")
         merging = network.first[road] + network.count[road] - 1
-        wants = np.where(fleet.target_speed == 0.0, 1.0, fleet.target_speed)
-        slower = (wants - fleet.speed) / wants
+        wants = np.maximum(fleet.target_speed, 1.0)
+        rows = slice(0, fleet.agents)
+        wants[:, rows] = np.maximum(wants[:, rows], self.scenario.speed_range[0])
+        slower = np.maximum(wants - fleet.speed, 0.0) / wants
         lost = np.where(fleet.present & (fleet.lane == merging), slower, 0.0).sum(1)
         return np.repeat(lost[:, None], fleet.agents, 1)
 

@@ -172,6 +172,11 @@ def test_parts_of_rewards_are_highway_envs(scenario):
         stock.road = reference.stock_road(
             env, copy, agent=Vehicle if env.pilots.actions == "continuous" else reference.LimitedMDPVehicle
         )
+        for vehicle in stock.road.vehicles:
+            # Agents want 20 m/s at least, and who is faster than it wants loses nothing.
+            if scenario == "merge":
+                least = 20.0 if vehicle.slot < env.num_agents else 1.0
+                vehicle.target_speed = max(vehicle.target_speed, least, vehicle.speed)
         for vehicle in (v for v in stock.road.vehicles if v.slot < env.num_agents):
             # A target lane is highway-env's measure of being on the right, ours is the lane itself.
             vehicle.target_lane_index = vehicle.lane_index
