@@ -75,6 +75,20 @@ def test_one_step_of_the_meta_action_by_hand():
     np.testing.assert_allclose(step.reward[0], 0.2 * 0.4 * np.clip((v - 20) / 10, 0, 1), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("speed", "target", "lost"), [(15.0, 0.0, 0.25), (25.0, 0.0, 0.0), (15.0, 30.0, 0.5)]
+)
+def test_nobody_gains_by_choosing_to_stop_on_the_merging_lane(speed, target, lost):
+    env = DrivingVectorEnv(1, scenario="merge", traffic=0)
+    env.reset(0)
+    _put(env, 0, ("b", "c", 2), 20.0, speed)
+    _put(env, 1, ("b", "c", 0), 0.0, 20.0)
+    env.fleet.target_speed[0, :2] = target, 20.0
+    part = env._rewards.parts(env.fleet, np.zeros((1, 2), np.int64), *np.zeros((3, 1, 2), bool))
+    # Agents want 20 m/s at least: (20 - 15) / 20 at a target of 0, (30 - 15) / 30 at one of 30.
+    np.testing.assert_allclose(part["merging_speed_reward"], [[lost, lost]])
+
+
 def test_braking_is_limited_and_less_so_where_it_is_slippery():
     for settings, most in (({}, 6.0), ({"shift": "slippery"}, 3.0), ({"braking": 2.0}, 2.0)):
         env = DrivingVectorEnv(1, scenario="highway", traffic=0, **settings)
