@@ -180,8 +180,8 @@ def test_only_what_is_lost_or_changed_is_done_again(goes):
     folder, state, lost, (_, before), _, (done, after) = goes
     assert "1 trial to train, 5 to evaluate on 10 episodes each, 6 done" in done.stdout
     assert "training ours" not in done.stdout
-    evaluated = [line for line in done.stdout.splitlines() if ": return " in line]
-    assert [line.partition(",")[0] for line in evaluated] == ["ours"]
+    evaluated = [line for line in done.stdout.splitlines() if ", seed 3: return " in line]
+    assert [line.partition(":")[0] for line in evaluated] == ["ours, seed 3"]
     for name, was in state.items():
         now = times(folder, name)
         kept = was.keys() - {f"{lost.parent.name}/{lost.name}"}
