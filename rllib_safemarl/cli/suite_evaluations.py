@@ -68,8 +68,7 @@ class EvaluationTasks:
             shield = e.shield and self._source(e.shield)
             reference = self._task.remote(e, self._source(e.trial), shield, folder.episodes, self._about)
             self._running[reference] = e
-        started = {id(e) for e in ready}
-        self._waiting = [e for e in self._waiting if id(e) not in started]
+        self._waiting = [e for e in self._waiting if e not in ready]
 
     def _source(self, trial: SuiteTrial) -> str | None:
         """Where what acts, or acted, is read from."""
