@@ -30,6 +30,7 @@ from rllib_safemarl.algorithms.diffusion_cbf.statistics import (
     fit_normaliser,
     held_out,
     return_floor,
+    warn_of_blindness,
 )
 from rllib_safemarl.algorithms.offline.learner import OfflineLearner
 from rllib_safemarl.envs.team import Group
@@ -199,7 +200,9 @@ class DiffusionCBFLearner(OfflineLearner):
                 Labelled(np.ascontiguousarray(group.pick(views[group.kind])), group.agents, dataset)
                 for views, dataset in zip(seen, splits, strict=True)
             ]
-            self._facts[group.policy] = calibrate(self._planners[group.policy], *labelled)
+            facts = calibrate(self._planners[group.policy], *labelled)
+            warn_of_blindness(group.policy, facts, self.config.danger_horizon)
+            self._facts[group.policy] = facts
 
     def _find_conditions(self) -> None:
         """Y of every window of the dataset, as ranks; barrier and critics are frozen now."""

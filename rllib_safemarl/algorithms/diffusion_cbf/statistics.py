@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,12 @@ from rllib_safemarl.functional.window_returns import discounted_returns, value_f
 from rllib_safemarl.offline.source import ALL, open_source
 from rllib_safemarl.policies.layouts import StateLayout
 from rllib_safemarl.policies.planner import MOST_SCORES, Planner
+
+logger = logging.getLogger(__name__)
+
+FORESIGHT = "calibration/auroc_pre_danger"
+LEAST_FORESIGHT = 0.75
+"""AUC before danger from which on a barrier is worth planning by; chance is 0.5."""
 
 
 def return_floor(dataset: Dataset, gamma: float, penalty: float) -> float:
@@ -147,8 +155,27 @@ def calibrate(planner: Planner, calibration: Labelled, selection: Labelled) -> d
         "calibration/dangerous_episodes": float((pre > -math.inf).sum()),
         "calibration/accepted_share": float((h >= planner.offset).mean()),
         "calibration/auroc_danger": auroc(h[initial], h[danger]),
-        "calibration/auroc_pre_danger": auroc(h[initial], h[before]),
+        FORESIGHT: auroc(h[initial], h[before]),
     }
+
+
+def warn_of_blindness(policy: str, facts: Mapping[str, float], horizon: int) -> None:
+    """Say that a barrier does not see danger coming, as all that a planner does for safety rests on it.
+
+    Args:
+        policy: whose barrier.
+        facts: what `calibrate` reports.
+        horizon: ``danger_horizon``, in steps.
+    """
+    if facts[FORESIGHT] < LEAST_FORESIGHT:
+        logger.warning(
+            "%s: the barrier hardly tells safe states from those with danger within danger_horizon=%d steps "
+            "(AUC %.2f on held-out episodes, 0.5 is chance), so that plans cannot be kept safe by it. Try "
+            "another danger_horizon, more barrier_batches or data with more danger.",
+            policy,
+            horizon,
+            facts[FORESIGHT],
+        )
 
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:

@@ -3,11 +3,16 @@
 from pathlib import Path
 
 from rllib_safemarl.algorithms import DiffusionCBFConfig
+from rllib_safemarl.algorithms.diffusion_cbf import statistics
 
 MERGE = Path(__file__).parents[3] / "tuned_configs" / "offline" / "data" / "merge.h5"
 
 
-def test_danger_within_a_second_is_foreseen_although_one_state_in_fifty_has_it(ray_cluster):
+def test_danger_within_a_second_is_foreseen_although_one_state_in_fifty_has_it(
+    ray_cluster, monkeypatch, caplog
+):
+    # More than there is, so that it must be said of any barrier.
+    monkeypatch.setattr(statistics, "LEAST_FORESIGHT", 1.01)
     algorithm = (
         DiffusionCBFConfig()
         .environment("safemarl/driving", env_config={"scenario": "merge", "actions": "acceleration"})
@@ -32,3 +37,4 @@ def test_danger_within_a_second_is_foreseen_although_one_state_in_fifty_has_it(r
     algorithm.stop()
     # Of held-out episodes. With a mean over all states in the loss the second comes to 0.60, not 0.83.
     assert learned["auroc_danger"] > 0.95 and learned["auroc_pre_danger"] > 0.75
+    assert caplog.text.count("the barrier hardly tells") == 1
