@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from rllib_safemarl import __version__
 from rllib_safemarl.cli.rllib import main as rllib
 from rllib_safemarl.cli.safemarl import main as safemarl
+from tests.cli.runs import run_here
 
 QUICK = """
 import sys
@@ -19,10 +20,6 @@ for arguments in ({arguments}):
 heavy = {{"ray", "torch", "pandas", "matplotlib"}} & set(sys.modules)
 assert not heavy, heavy
 """
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(rllib, list(map(str, arguments)))
 
 
 def test_help_and_bad_files_need_neither_ray_nor_torch():
@@ -59,7 +56,7 @@ def test_every_flag_of_ray_2_40_is_there():
 def test_the_first_line_names_version_and_file(tmp_path):
     file = tmp_path / "bad.yaml"
     file.write_text("x: {run: A, stopp: 1}")
-    done = invoke("train", "file", file)
+    done = run_here("train", "file", file)
     lines = done.output.splitlines()
     assert lines[0] == f"rllib_safemarl {__version__}: reading {file}"
     assert lines[1].startswith("error: experiment 'x' has no key 'stopp'. Did you mean 'stop'?")
@@ -80,13 +77,13 @@ def test_the_first_line_names_version_and_file(tmp_path):
     ],
 )
 def test_misuse_is_said(arguments, message):
-    done = invoke(*arguments)
+    done = run_here(*arguments)
     assert message in done.output
     assert done.exit_code in (1, 2)
 
 
 def test_tracebacks_come_with_v(tmp_path):
     for flag, shown in (([], False), (["-v"], True)):
-        done = CliRunner().invoke(rllib, ["train", "file", str(tmp_path / "none.yaml"), *flag])
+        done = run_here("train", "file", tmp_path / "none.yaml", *flag)
         assert ("Traceback" in done.output) is shown
         assert "error: there is no file" in done.output

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 
 from rllib_safemarl import __version__
 from rllib_safemarl.cli.compare import _read
-from rllib_safemarl.cli.safemarl import main
 from rllib_safemarl.evaluation.comparison_records import load_record
-from tests.cli.runs import command, environment
+from tests.cli.runs import command, environment, run_here
 
 SUITES = sorted((Path(__file__).parents[2] / "tuned_configs" / "suites").glob("*.yaml"))
 DATA = Path(__file__).parents[2] / "tuned_configs" / "offline" / "data" / "crossing.h5"
@@ -238,7 +236,7 @@ def test_the_shipped_suites_read(file, budget):
 def test_misuse_is_said(arguments, message, tmp_path, monkeypatch):
     write(tmp_path)
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(main, arguments)
+    done = run_here(*arguments, name="safemarl")
     assert message in done.output
     assert done.exit_code == 1
     assert len(os.listdir(tmp_path)) == 3, "nothing was written"

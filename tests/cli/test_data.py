@@ -4,20 +4,19 @@ import sys
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 pytest.importorskip("h5py")
 
 import h5py
 
-from rllib_safemarl.cli.safemarl import main
 from rllib_safemarl.data import read_dataset, write_dataset
+from tests.cli.runs import run_here
 from tests.data.builders import team
 from tests.data.test_dsrl import write_layout
 
 
 def run(*arguments, status=0):
-    done = CliRunner().invoke(main, ["data", *map(str, arguments)])
+    done = run_here("data", *arguments, name="safemarl")
     assert done.exit_code == status, done.output
     return done.output
 

@@ -2,13 +2,12 @@
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from ray.tune.registry import register_env
 
 pytest.importorskip("matplotlib")
 
-from rllib_safemarl.cli.safemarl import main
 from tests.algorithms.helpers import tiny_config
+from tests.cli.runs import run_here
 from tests.evaluation.influence import InfluenceVectorEnv, decaying
 
 
@@ -22,7 +21,7 @@ class _Ring:
 
 def run(*arguments, status=0):
     register_env("toy/ring", _Ring)
-    done = CliRunner().invoke(main, ["decay", *map(str, arguments)])
+    done = run_here("decay", *arguments, name="safemarl")
     assert done.exit_code == status, done.output
     return done.output.splitlines()
 

@@ -7,12 +7,10 @@ import shutil
 from collections import namedtuple
 
 import pytest
-from click.testing import CliRunner
 
 from rllib_safemarl.cli import doctor_checks
 from rllib_safemarl.cli.doctor import said
-from rllib_safemarl.cli.safemarl import main as safemarl
-from tests.cli.runs import leave_behind_a_cluster, run
+from tests.cli.runs import leave_behind_a_cluster, run, run_here
 
 Disk = namedtuple("Disk", "total used free")
 installed = importlib.metadata.version
@@ -32,7 +30,7 @@ def quick(monkeypatch):
             return found or installed(name)
 
         monkeypatch.setattr(importlib.metadata, "version", version)
-        done = CliRunner().invoke(safemarl, ["doctor", "--no-train"])
+        done = run_here("doctor", "--no-train", name="safemarl")
         return done.exit_code, done.output.splitlines()
 
     return examine

@@ -4,11 +4,10 @@ import subprocess
 import sys
 
 import pytest
-from click.testing import CliRunner
 
 pytest.importorskip("matplotlib")
 
-from rllib_safemarl.cli.safemarl import main
+from tests.cli.runs import run_here
 from tests.evaluation.tuned_runs import write_sweep
 
 
@@ -19,7 +18,7 @@ def sweep(tmp_path_factory):
 
 
 def plot(*arguments):
-    return CliRunner().invoke(main, ["plot", *map(str, arguments)])
+    return run_here("plot", *arguments, name="safemarl")
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,11 @@
 import subprocess
 
 import pytest
-from click.testing import CliRunner
 
 pytest.importorskip("h5py")
 
-from rllib_safemarl.cli.safemarl import main
 from rllib_safemarl.data import read_dataset
-from tests.cli.runs import command, environment
+from tests.cli.runs import command, environment, run_here
 
 RECIPE = """
 env: safemarl/crossing
@@ -23,7 +21,7 @@ behaviours:
 
 
 def run(*arguments, status=0):
-    done = CliRunner().invoke(main, ["record", *map(str, arguments)])
+    done = run_here("record", *arguments, name="safemarl")
     assert done.exit_code == status, done.output
     return done.output
 

@@ -8,18 +8,17 @@ from dataclasses import asdict, replace
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 
 pytest.importorskip("matplotlib")
 
 from rllib_safemarl.cli.compare import _read
-from rllib_safemarl.cli.safemarl import main
 from rllib_safemarl.cli.suite_folder import SuiteFolder
 from rllib_safemarl.cli.suite_pages import _curves
 from rllib_safemarl.evaluation.comparison import EvaluationResult
 from rllib_safemarl.evaluation.comparison_records import EvaluationRecord
 from rllib_safemarl.evaluation.curves import read_result
 from rllib_safemarl.evaluation.suite_trials import SuiteEvaluation, SuiteTrial
+from tests.cli.runs import run_here
 from tests.evaluation.tuned_runs import curve, results
 
 SUITE = """
@@ -107,8 +106,9 @@ def fill(folder, seeds, chosen="lr=0.01"):
 
 
 def tables_only(folder):
-    arguments = ["compare", folder / "suite.yaml", "--tables-only", "--out", folder / "out"]
-    return CliRunner().invoke(main, list(map(str, arguments)))
+    return run_here(
+        "compare", folder / "suite.yaml", "--tables-only", "--out", folder / "out", name="safemarl"
+    )
 
 
 @pytest.fixture(scope="module")

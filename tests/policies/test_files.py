@@ -11,13 +11,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
-from rllib_safemarl.cli.safemarl import main as safemarl
 from rllib_safemarl.envs import parallel_env
 from rllib_safemarl.errors import SafeMARLError
 from rllib_safemarl.policies import load_policy
 from tests.algorithms.helpers import tiny_config
+from tests.cli.runs import run_here
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -83,7 +82,7 @@ assert not [m for m in sys.modules if m == "ray" or m.startswith("ray.")]
 def exported(trained, tmp_path_factory):
     """The folder that ``safemarl export --onnx`` writes."""
     out = tmp_path_factory.mktemp("exported") / "policy"
-    done = CliRunner().invoke(safemarl, ["export", trained[1], "--out", str(out), "--onnx"])
+    done = run_here("export", trained[1], "--out", out, "--onnx", name="safemarl")
     assert done.exit_code == 0, done.output
     assert "policy robot_2: MLPPolicy of robot_2\n" in done.output
     assert f"KiB; load_policy('{out}', runtime='onnx').act(observations)" in done.output.splitlines()[-1]
@@ -143,7 +142,7 @@ def test_what_onnx_cannot_do_is_said(trained, exported, tmp_path):
 
 def test_an_export_replaces_policies_and_nothing_else(trained, exported, tmp_path):
     def export(source, out, *flags):
-        return CliRunner().invoke(safemarl, ["export", str(source), "--out", str(out), *flags]).output
+        return run_here("export", source, "--out", out, *flags, name="safemarl").output
 
     copied = shutil.copytree(exported, tmp_path / "policy")
     assert "error" not in export(exported, copied)
