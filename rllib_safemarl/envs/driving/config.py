@@ -17,7 +17,7 @@ BRAKING = 6.0
 """Metres per second squared, on dry roads."""
 _POSITIVE = ("braking", "step_seconds", "sense_radius")
 _NOT_NEGATIVE = ("clearance", "crash_cost")
-_WHOLE = {"traffic": 0, "time_limit": 1, "frames_per_step": 1, "max_degree": 1, "observed": 2}
+_WHOLE = {"traffic": 0, "time_limit": 1, "frames_per_step": 1, "max_degree": 1, "observed": 2, "meetings": 0}
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class DrivingConfig:
         observed: vehicles that an agent observes, itself included.
         order: nearest first in the plane (``distance``) or along the own lane (``lane``, as highway-env
             does).
+        meetings: places that an agent observes where its way meets another's, the most endangering first.
         time_limit: steps per episode.
         step_seconds: duration of one step, seconds.
         frames_per_step: of the simulation.
@@ -69,6 +70,7 @@ class DrivingConfig:
     max_degree: int = 3
     observed: int = 6
     order: str = "distance"
+    meetings: int | None = None
     time_limit: int | None = None
     step_seconds: float = 0.2
     frames_per_step: int = 3
@@ -97,6 +99,7 @@ class DrivingConfig:
             "layout": next(iter(scenario.layouts)),
             "actions": scenario.actions,
             "clearance": scenario.clearance,
+            "meetings": scenario.meetings,
             "braking": BRAKING,
             "time_limit": round(scenario.seconds / self.step_seconds),
         }

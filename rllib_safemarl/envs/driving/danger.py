@@ -15,7 +15,7 @@ Danger is a margin below 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -38,12 +38,16 @@ class Danger:
         closing: ``[N, A]`` how fast that gap closes, metres per second; negative where it grows, 0 for
             nobody.
         most_endangering: ``[N, A]`` who is behind the margin; ``-1`` for nobody.
+        met: the M places where agents' ways meet those of others.
+        met_margin: ``[M]`` what each of them adds to the margin, metres.
     """
 
     margin: Array
     gap: Array
     closing: Array
     most_endangering: Index
+    met: Met
+    met_margin: Array
 
 
 class DangerRule:
@@ -64,11 +68,14 @@ class DangerRule:
         margin = np.full((copies, agents), HORIZON - LENGTH - self.clearance)
         gap, closing = np.full((copies, agents), HORIZON), np.zeros((copies, agents))
         worst = np.full((copies, agents), -1, np.intp)
-        copy, first, second = near_pairs(fleet)
-        _lower(margin, worst, *self._behind(fleet, paths, copy, first, second, gap, closing))
-        if self.meetings.any:
-            _lower(margin, worst, *self._meeting(fleet, paths, copy, first, second))
-        return Danger(margin, gap, closing, worst)
+        pairs = near_pairs(fleet)
+        _lower(margin, worst, *self._behind(fleet, paths, *pairs, gap, closing))
+        met = meetings_of(
+            self.meetings, fleet, paths, *(pairs if self.meetings.any else (p[:0] for p in pairs))
+        )
+        found = self._meeting(fleet, met)
+        _lower(margin, worst, met.copy, met.first, met.second, found)
+        return Danger(margin, gap, closing, worst, met, found)
 
     # One behind the other.
 
@@ -132,13 +139,10 @@ class DangerRule:
 
     # Where ways meet.
 
-    def _meeting(
-        self, fleet: Fleet, paths: Paths, copy: Index, first: Index, second: Index
-    ) -> tuple[Index, Index, Index, Array]:
-        """Copy, one, other and margin of all pairs whose ways meet."""
-        met = meetings_of(self.meetings, fleet, paths, copy, first, second)
+    def _meeting(self, fleet: Fleet, met: Met) -> Array:
+        """``[M]`` margins of all pairs whose ways meet."""
         speed, other_speed = fleet.speed[met.copy, met.first], fleet.speed[met.copy, met.second]
-        margin = np.max(
+        return np.max(
             [
                 self._clear(met.enter[0], speed),
                 self._clear(met.enter[1], other_speed),
@@ -148,7 +152,6 @@ class DangerRule:
             axis=0,
             initial=-np.inf,
         )
-        return met.copy, met.first, met.second, margin
 
     def _clear(self, distance: Array, speed: Array) -> Array:
         """``d − V² / (2 b) − κ_s``."""
@@ -173,6 +176,17 @@ class Met:
     lane: Index
     enter: Array
     leave: Array
+
+    def both_ways(self, agents: int) -> Met:
+        """Every meeting as each agent in it sees it: first whoever decides, then the other."""
+        pairs = {name: getattr(self, name)[::-1] for name in ("lane", "enter", "leave")}
+        turned = replace(self, first=self.second, second=self.first, **pairs)
+        sides = [(side, side.first < agents) for side in (self, turned)]
+        columns = {
+            field.name: np.concatenate([getattr(side, field.name)[..., rows] for side, rows in sides], -1)
+            for field in fields(Met)
+        }
+        return Met(**columns)
 
 
 def meetings_of(

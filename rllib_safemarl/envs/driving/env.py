@@ -76,7 +76,9 @@ class DrivingVectorEnv(VectorEnv):
         self.meetings = Meetings(network)
         self._rule = DangerRule(self.meetings, braking, float(_known(config.clearance)))
         self._rewards = Rewards(scenario, {**scenario.weights, **config.rewards}, config.step_seconds)
-        self._observer = Observer(scenario.ranges, config.observed, config.order, scenario.speeds[-1])
+        self._observer = Observer(
+            scenario.ranges, config.observed, config.order, scenario.speeds[-1], _known(config.meetings)
+        )
         self.kinds = self._make_kinds()
         self._degree = min(config.max_degree, config.n_agents - 1)
         self._seed = 0

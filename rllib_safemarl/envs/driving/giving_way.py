@@ -8,12 +8,12 @@ Otherwise it stops before the place, and before all others that it comes to, whe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rllib_safemarl.envs.driving.danger import Met, meetings_of, near_pairs
+from rllib_safemarl.envs.driving.danger import Met
 from rllib_safemarl.envs.driving.env import DrivingVectorEnv
 from rllib_safemarl.envs.driving.lanes import Array
 
@@ -79,22 +79,10 @@ def brake_at_meetings(env: DrivingVectorEnv, patience: float) -> Array:
     """
     fleet = env.fleet
     wanted = np.full((env.num_copies, env.num_agents), np.inf)
-    met = _both_ways(meetings_of(env.meetings, fleet, env.moment.paths, *near_pairs(fleet)), fleet.agents)
+    met = env.moment.danger.met.both_ways(fleet.agents)
     goes = _is_free(env, met, patience) | _is_let_through(env, met)
     np.minimum.at(wanted, (met.copy, met.first), np.where(goes, np.inf, _stop(env, met)))
     return wanted
-
-
-def _both_ways(met: Met, agents: int) -> Met:
-    """Every meeting as each agent in it sees it: first whoever decides, then the other."""
-    pairs = {name: getattr(met, name)[::-1] for name in ("lane", "enter", "leave")}
-    turned = replace(met, first=met.second, second=met.first, **pairs)
-    sides = [(side, side.first < agents) for side in (met, turned)]
-    columns = {
-        field.name: np.concatenate([getattr(side, field.name)[..., rows] for side, rows in sides], -1)
-        for field in fields(Met)
-    }
-    return Met(**columns)
 
 
 def _speeds(env: DrivingVectorEnv, met: Met) -> tuple[Array, Array]:

@@ -15,11 +15,15 @@ FEATURES = ("presence", "x", "y", "vx", "vy", "cos_h", "sin_h")
 """Of every vehicle observed; the first is the observer, absolute, the others are relative to it."""
 OWN = 13
 """Further features of the observer, see :meth:`Observer.own`."""
+MEETING = 7
+"""Features of a place where ways meet, see :meth:`Observer.met`."""
 SIGHT = 200.0
 """Who is further away is not observed, metres."""
 ORDERS = ("distance", "lane")
 _BEHIND = 10.0
 """Obstacles further behind are not observed, metres."""
+_NEAR = 40.0
+"""Distances to places where ways meet are told up to so many metres."""
 _TURN_AHEAD = 20.0
 """The direction of the path is told for so far ahead, metres."""
 
@@ -33,17 +37,20 @@ class Observer:
         order: nearest first, in the plane (``distance``) or along the observer's lane (``lane``,
             highway-env's way).
         top_speed: metres per second.
+        meetings: places observed where ways meet, the most endangering ones first.
     """
 
-    def __init__(self, ranges: tuple[float, float, float], rows: int, order: str, top_speed: float) -> None:
-        self.rows, self.order, self.top_speed = rows, order, top_speed
+    def __init__(
+        self, ranges: tuple[float, float, float], rows: int, order: str, top_speed: float, meetings: int
+    ) -> None:
+        self.rows, self.order, self.top_speed, self.meetings = rows, order, top_speed, meetings
         x, y, speed = ranges
         self._scale = np.array([1.0, x, y, speed, speed, 1.0, 1.0])
 
     @property
     def size(self) -> int:
         """Length of an observation."""
-        return self.rows * len(FEATURES) + OWN
+        return self.rows * len(FEATURES) + OWN + self.meetings * MEETING
 
     def __call__(self, fleet: Fleet, pilots: Pilots, paths: Paths, danger: Danger, left: Array) -> NDArray:
         """Observations ``[N, A, size]`` float32.
@@ -57,8 +64,8 @@ class Observer:
         """
         table = self.table(fleet)
         own = self.own(fleet, pilots, paths, danger, left)
-        flat = table.reshape(*table.shape[:2], -1)
-        return np.concatenate([flat, own], -1).astype(np.float32)
+        parts = [table, own, self.met(fleet, danger)]
+        return np.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], -1).astype(np.float32)
 
     def table(self, fleet: Fleet) -> Array:
         """highway-env's ``KinematicObservation`` of every agent, ``[N, A, rows, 7]``."""
@@ -138,6 +145,34 @@ class Observer:
             number < count - 1,
         )
         return np.stack(columns, -1)
+
+    def met(self, fleet: Fleet, danger: Danger) -> Array:
+        """``[N, A, meetings, MEETING]`` places where the way of an agent meets another's.
+
+        Whether there is one; way of the observer to it and out of it, and that of the other, over 40 m; the
+        other's speed as a share of the top speed; whether the other waits by the right of way. Zero for none.
+        """
+        copies, agents = fleet.shape[0], fleet.agents
+        told = np.zeros((copies, agents, self.meetings, MEETING))
+        met = danger.met.both_ways(agents)
+        margin = np.concatenate(
+            [danger.met_margin[who < agents] for who in (danger.met.first, danger.met.second)]
+        )
+        owner = met.copy * agents + met.first
+        order = np.lexsort((margin, owner))
+        # Places of one agent stand together now, and the rank of each is how far it is from their first.
+        rank = np.arange(len(order)) - np.searchsorted(owner[order], owner[order])
+        kept = order[rank < self.meetings]
+        copy, first, second = met.copy[kept], met.first[kept], met.second[kept]
+        ways = [met.enter[0], met.leave[0], met.enter[1], met.leave[1]]
+        columns = (
+            np.ones(len(kept)),
+            *(np.clip(way[kept] / _NEAR, -1.0, 1.0) for way in ways),
+            fleet.speed[copy, second] / self.top_speed,
+            fleet.yields[copy, second],
+        )
+        told[copy, first, rank[rank < self.meetings]] = np.stack(columns, -1)
+        return told
 
     @staticmethod
     def _direction_ahead(fleet: Fleet, paths: Paths) -> Array:

@@ -54,6 +54,7 @@ class Scenario:
         driver: how careful traffic drives.
         spawn: vehicles that enter per second, of which each vehicle of the traffic adds so many.
         regulated: whether there is a right of way.
+        meetings: places observed where ways meet, by default.
         clip_speed: whether ``high_speed_reward`` is kept within 0 and 1.
         view: half of what pictures show, metres: around the origin if square, else along the road with the
             agents; ``None`` shows all of it.
@@ -76,6 +77,7 @@ class Scenario:
     driver: Driver = field(default_factory=Driver)
     spawn: float = 0.0
     regulated: bool = False
+    meetings: int = 0
     clip_speed: bool = True
     view: tuple[float, float] | None = None
 
@@ -289,6 +291,7 @@ SCENARIOS: dict[str, Scenario] = {
         driver=Driver(gap=7.0, comfort_acceleration=6.0, comfort_braking=3.0),
         spawn=0.05,
         regulated=True,
+        meetings=3,
         view=(60.0, 60.0),
     ),
     "racetrack": Scenario(

@@ -151,7 +151,7 @@ def test_gaps_go_on_where_lanes_into_the_circle_end_before_it():
 
 
 def test_who_is_near_but_far_along_the_path_is_not_ahead():
-    env = _env("intersection", actions="acceleration")
+    env = _env("intersection", actions="acceleration", meetings=0)
     _drive_across(env, 0, 0, 31.0, 8.0)
     # Comes in on the arm that the first leaves by, which leads back in at its far end.
     _drive_across(env, 1, 2, 36.0, 8.0)
@@ -170,12 +170,16 @@ def _drive_across(env, slot, arm, distance, speed):
     fleet.route_at[0, slot] = 0
 
 
-def _crossing(first, second):
+def _cross(first, second, **settings):
     """Two on straight ways across an intersection, so far from its middle, at these speeds."""
-    env = _env("intersection", actions="acceleration", clearance=2.0)
+    env = _env("intersection", actions="acceleration", **settings)
     for slot, arm, (distance, speed) in ((0, 0, first), (1, 1, second)):
         _drive_across(env, slot, arm, distance, speed)
-    return _danger(env).margin[0]
+    return env
+
+
+def _crossing(first, second):
+    return _danger(_cross(first, second, clearance=2.0)).margin[0]
 
 
 # The ways cross 2 m before the middle for the first, 2 m behind it for the second. Bodies meet from 2 m ahead
@@ -200,6 +204,43 @@ def test_where_ways_cross_it_is_enough_that_one_is_behind_the_other():
 def test_who_drives_across_the_path_is_in_the_way():
     # 11 m between centres along the path, 2.5 m of the second, 1 m of the first, which is 2 m aside.
     np.testing.assert_allclose(_crossing((0.0, 9.0), (9.0, 9.0)), 11 - 2.5 - 1 - 6.75 - 2)
+
+
+def test_where_ways_meet_both_see_how_far_each_is_and_who_waits():
+    env = _cross((20.0, 9.0), (8.0, 6.0), meetings=2)
+    env.fleet.yields[0, 1] = True
+    plain = _cross((20.0, 9.0), (8.0, 6.0), meetings=0)
+    seen, without = (each._observe().values["vehicle"][0] for each in (env, plain))
+    first, second = [20 - 2 - 4.5, 20 - 2 + 4.5], [8 + 2 - 4.5, 8 + 2 + 4.5]
+    np.testing.assert_allclose(seen[0, -14:-7], [1, *np.divide(first + second, 40), 6 / 9, 1], rtol=1e-5)
+    np.testing.assert_allclose(seen[1, -14:-7], [1, *np.divide(second + first, 40), 9 / 9, 0], rtol=1e-5)
+    # There is no second place, and nothing else changes.
+    assert not seen[:, -7:].any()
+    np.testing.assert_array_equal(seen[:, :-14], without)
+
+
+def test_of_places_where_ways_meet_the_most_endangering_are_seen_first():
+    env = DrivingVectorEnv(16, scenario="intersection", n_agents=4, meetings=3)
+    env.reset(0)
+    for _ in range(12):
+        step = env.step({"vehicle": env.pilots.idle})
+    seen, met = step.observation.values["vehicle"][..., 55:].reshape(16, 4, 3, 7), env.moment.danger.met
+    several = 0
+    for copy, agent in np.ndindex(16, 4):
+        found = []
+        for row in np.flatnonzero(met.copy == copy):
+            for who, own, other in ((met.first, 0, 1), (met.second, 1, 0)):
+                if who[row] == agent:
+                    ways = [met.enter[own, row], met.leave[own, row], met.enter[other, row]]
+                    found.append((env.moment.danger.met_margin[row], np.clip(np.divide(ways, 40), -1, 1)))
+        least = sorted(margin for margin, _ in found)[:3]
+        assert seen[copy, agent, :, 0].tolist() == [1.0] * len(least) + [0.0] * (3 - len(least))
+        for rank, margin in enumerate(least):
+            # Of equally endangering ones any.
+            rows = [ways for each, ways in found if each == margin]
+            assert np.isclose(seen[copy, agent, rank, 1:4], rows, rtol=1e-5).all(1).any()
+        several += len(found) > 3
+    assert several > 10
 
 
 def test_agents_that_arrived_have_no_margin():

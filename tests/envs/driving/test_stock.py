@@ -14,7 +14,7 @@ from highway_env.envs.common.observation import KinematicObservation
 from highway_env.vehicle.kinematics import Vehicle
 
 from rllib_safemarl.envs.driving import DrivingVectorEnv
-from rllib_safemarl.envs.driving.observing import FEATURES, OWN
+from rllib_safemarl.envs.driving.observing import FEATURES
 from rllib_safemarl.envs.driving.scenarios import SCENARIOS
 from rllib_safemarl.envs.driving.traffic import Choice, neighbours
 from tests.envs.driving import reference
@@ -131,8 +131,8 @@ def test_observations_are_highway_envs(scenario):
             see_behind=True,
         )
         ours = observation.values["vehicle"][0, agent]
-        np.testing.assert_allclose(ours[:-OWN].reshape(5, 7), stock.observe(), atol=1e-6)
-        assert (ours[:-OWN:7] == 1.0).sum() >= 3
+        np.testing.assert_allclose(ours[: 5 * len(FEATURES)].reshape(5, -1), stock.observe(), atol=1e-6)
+        assert (ours[: 5 * len(FEATURES) : 7] == 1.0).sum() >= 3
 
 
 class _World:
