@@ -171,7 +171,7 @@ def warn_of_blindness(policy: str, facts: Mapping[str, float], horizon: int) -> 
         logger.warning(
             "%s: the barrier hardly tells safe states from those with danger within danger_horizon=%d steps "
             "(AUC %.2f on held-out episodes, 0.5 is chance), so that plans cannot be kept safe by it. Try "
-            "another danger_horizon, more barrier_batches or data with more danger.",
+            "another danger_horizon, more or fewer barrier_batches, or data with more danger.",
             policy,
             horizon,
             facts[FORESIGHT],

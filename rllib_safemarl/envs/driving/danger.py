@@ -39,7 +39,6 @@ class Danger:
             nobody.
         most_endangering: ``[N, A]`` who is behind the margin; ``-1`` for nobody.
         met: the M places where agents' ways meet those of others.
-        met_margin: ``[M]`` what each of them adds to the margin, metres.
     """
 
     margin: Array
@@ -47,7 +46,6 @@ class Danger:
     closing: Array
     most_endangering: Index
     met: Met
-    met_margin: Array
 
 
 class DangerRule:
@@ -73,9 +71,9 @@ class DangerRule:
         met = meetings_of(
             self.meetings, fleet, paths, *(pairs if self.meetings.any else (p[:0] for p in pairs))
         )
-        found = self._meeting(fleet, met)
-        _lower(margin, worst, met.copy, met.first, met.second, found)
-        return Danger(margin, gap, closing, worst, met, found)
+        met = replace(met, margin=self._meeting(fleet, met))
+        _lower(margin, worst, met.copy, met.first, met.second, met.margin)
+        return Danger(margin, gap, closing, worst, met)
 
     # One behind the other.
 
@@ -168,6 +166,7 @@ class Met:
         lane: ``[2, M]`` on which lane of either's path.
         enter: ``[2, M]`` from the front of either to the place where it could touch the other, metres.
         leave: ``[2, M]`` until the rear of either has left it, metres.
+        margin: ``[M]`` signed distance to danger there, metres; infinite before a rule has measured it.
     """
 
     copy: Index
@@ -176,6 +175,7 @@ class Met:
     lane: Index
     enter: Array
     leave: Array
+    margin: Array
 
     def both_ways(self, agents: int) -> Met:
         """Every meeting as each agent in it sees it: first whoever decides, then the other."""
@@ -207,7 +207,9 @@ def meetings_of(
     row, mine, theirs = np.nonzero(ahead)
     enter, leave = ([column[row, mine, theirs] for column in columns] for columns in (enter, leave))
     on = np.stack([lanes[0][row, mine, 0], lanes[1][row, 0, theirs]])
-    return Met(copy[row], first[row], second[row], on, np.stack(enter), np.stack(leave))
+    return Met(
+        copy[row], first[row], second[row], on, np.stack(enter), np.stack(leave), np.full(len(row), np.inf)
+    )
 
 
 def near_pairs(fleet: Fleet) -> tuple[Index, Index, Index]:

@@ -155,11 +155,8 @@ class Observer:
         copies, agents = fleet.shape[0], fleet.agents
         told = np.zeros((copies, agents, self.meetings, MEETING))
         met = danger.met.both_ways(agents)
-        margin = np.concatenate(
-            [danger.met_margin[who < agents] for who in (danger.met.first, danger.met.second)]
-        )
         owner = met.copy * agents + met.first
-        order = np.lexsort((margin, owner))
+        order = np.lexsort((met.margin, owner))
         # Places of one agent stand together now, and the rank of each is how far it is from their first.
         rank = np.arange(len(order)) - np.searchsorted(owner[order], owner[order])
         kept = order[rank < self.meetings]

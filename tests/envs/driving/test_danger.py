@@ -232,7 +232,7 @@ def test_of_places_where_ways_meet_the_most_endangering_are_seen_first():
             for who, own, other in ((met.first, 0, 1), (met.second, 1, 0)):
                 if who[row] == agent:
                     ways = [met.enter[own, row], met.leave[own, row], met.enter[other, row]]
-                    found.append((env.moment.danger.met_margin[row], np.clip(np.divide(ways, 40), -1, 1)))
+                    found.append((met.margin[row], np.clip(np.divide(ways, 40), -1, 1)))
         least = sorted(margin for margin, _ in found)[:3]
         assert seen[copy, agent, :, 0].tolist() == [1.0] * len(least) + [0.0] * (3 - len(least))
         for rank, margin in enumerate(least):
