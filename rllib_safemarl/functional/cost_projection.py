@@ -55,7 +55,7 @@ def projection_multipliers(
     cost_advantages: Tensor,
     slack: Tensor,
     temperature: Tensor | float,
-    largest: float,
+    largest: Tensor | float,
 ) -> Tensor:
     """The multipliers ν of the dual, by bisection of its derivative in one after another.
 
@@ -64,16 +64,17 @@ def projection_multipliers(
         cost_advantages: ``[C, ..., M]`` A_c.
         slack: ``[C, ...]`` limit less the present policy's cost, in units of A_c; below 0 where it is broken.
         temperature: η, in units of the advantage.
-        largest: bound on ν, taken where no weights keep to a limit.
+        largest: bound on ν, or bounds ``[C]``, taken where no weights keep to a limit.
 
     Returns:
         ``[C, ...]``, reward per unit of cost, never negative.
     """
     multipliers = torch.zeros_like(slack)
     count = len(slack)
+    bounds = torch.as_tensor(largest).expand(count)
     for _ in range(SWEEPS if count > 1 else 1):
         for c in range(count):
-            low, high = torch.zeros_like(slack[c]), torch.full_like(slack[c], largest)
+            low, high = torch.zeros_like(slack[c]), torch.ones_like(slack[c]) * bounds[c]
             multipliers[c] = low
             kept = projected_cost(advantage, cost_advantages, multipliers, temperature)[c] <= slack[c]
             for _ in range(HALVINGS):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from rllib_safemarl.algorithms.offline_actor_critic.critics import Critics
 from rllib_safemarl.algorithms.trainable_policy import TrainablePolicy
@@ -105,11 +106,9 @@ class ActorCritic:
             actions = actions + (noise.deviation * drawn).clamp(-noise.bound, noise.bound)
         return self.layout.encode(self.within(actions))
 
-    @torch.no_grad()
     def follow(self, decay: float) -> None:
         """Let the slow copies follow, keeping ``decay`` of themselves."""
-        for ours, theirs in zip(self.policy.parameters, self.target.parameters, strict=True):
-            theirs.lerp_(ours, 1.0 - decay)
+        get_ema_multi_avg_fn(decay)(self.target.parameters, self.policy.parameters, None)
         if self.critics is not None:
             self.critics.follow(decay)
 

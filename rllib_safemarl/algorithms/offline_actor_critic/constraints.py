@@ -25,8 +25,9 @@ from rllib_safemarl.functional.cost_projection import (
 )
 from rllib_safemarl.functional.multipliers import PIDGains, PIDState, pid_control
 
-LARGEST_MULTIPLIER = 1e3
-"""Of a projection that no weights of the samples could make keep to its limit."""
+LARGEST_MULTIPLIER = 3.0
+"""Of a projection, in deviations of A per deviation of A_c; published code bounds ν as well. Where no weights of
+the samples keep to a limit, more would clone the few cheapest of them, whatever state they are of."""
 
 
 class Constraint:
@@ -177,8 +178,10 @@ class CostProjection(Constraint):
         temperature = self.config.advantage_temperature * advantages[counted].std().clamp_min(1e-6)
         limits = self.critic_limits(agent) * agent.scales[1:]
         mean_cost = (now * counted).sum(-1) / counted.sum(-1).clamp_min(1)
+        deviations = all_costs[:, counted].std(-1).clamp_min(1e-6)
+        largest = LARGEST_MULTIPLIER * advantages[counted].std() / deviations
         multipliers = projection_multipliers(
-            advantages, all_costs, limits[:, None] - mean_cost, temperature, LARGEST_MULTIPLIER
+            advantages, all_costs, limits[:, None] - mean_cost, temperature, largest
         )
         estimate = mean_cost.mean(1).double().cpu().numpy() / self.learner.unit_values
         self.note(agent.group.policy, multipliers.mean(1), estimate)

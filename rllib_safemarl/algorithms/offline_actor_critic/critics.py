@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from rllib_safemarl.nn.behaviour_model import BehaviourModel
 from rllib_safemarl.nn.set_encoder import SetLayout
@@ -25,6 +26,9 @@ class Critics(nn.Module):
         hiddens: widths of the hidden layers.
         behaviour: a model of what the data do, where one is needed.
         mean_costs: whether costs are the mean of their twins, instead of the larger.
+
+    Attributes:
+        learnt: parameters that are learnt, the slow copies' not among them.
     """
 
     mean: Tensor
@@ -45,13 +49,11 @@ class Critics(nn.Module):
         self.q = nn.ModuleList(TwinQNetwork(layout, action_size, hiddens) for _ in range(1 + costs))
         self.target_q = copy.deepcopy(self.q).requires_grad_(False)
         self.behaviour, self.mean_costs = behaviour, mean_costs
+        # Listed once: to look for them takes longer than to let them follow.
+        self.learnt = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        self._followed = list(self.q.parameters()), list(self.target_q.parameters())
         self.register_buffer("mean", torch.zeros(views))
         self.register_buffer("deviation", torch.ones(views))
-
-    @property
-    def learnt(self) -> list[nn.Parameter]:
-        """Parameters that are learnt, the slow copies' not among them."""
-        return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def set_scales(self, mean: Any, deviation: Any) -> None:
         """Take over the mean and deviation ``[S]`` of views."""
@@ -82,8 +84,7 @@ class Critics(nn.Module):
         """One value ``[...]`` of both ``[2, ...]``."""
         return twins.mean(0) if self.mean_costs else twins.amax(0)
 
-    @torch.no_grad()
     def follow(self, decay: float) -> None:
         """Let the slow copies follow, keeping ``decay`` of themselves."""
-        for ours, theirs in zip(self.q.parameters(), self.target_q.parameters(), strict=True):
-            theirs.lerp_(ours, 1.0 - decay)
+        ours, theirs = self._followed
+        get_ema_multi_avg_fn(decay)(theirs, ours, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from rllib_safemarl.algorithms.offline_actor_critic.batches import Transitions
 from rllib_safemarl.algorithms.offline_actor_critic.scales import value_scale, view_scales
@@ -102,7 +103,6 @@ class FISORLearner(TransitionLearner):
         error = (sampler.denoiser(noised, steps) - target)[:, 0, : action.shape[-1]]
         return error.square().mean(-1)
 
-    @torch.no_grad()
     def _follow(self, sampler: ActionSampler) -> None:
         """Let slow copies and averaged weights follow; the first ones count less."""
         config, begun = self.config, self._batches
@@ -113,5 +113,4 @@ class FISORLearner(TransitionLearner):
             (sampler.denoiser, sampler.acting_denoiser, averaged),
         ]
         for source, target, decay in pairs:
-            for ours, theirs in zip(source.parameters(), target.parameters(), strict=True):
-                theirs.lerp_(ours, 1.0 - decay)
+            get_ema_multi_avg_fn(decay)(list(target.parameters()), list(source.parameters()), None)

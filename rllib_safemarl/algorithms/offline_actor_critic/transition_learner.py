@@ -68,8 +68,11 @@ class TransitionLearner(OfflineLearner):
     ) -> None:
         """Take one step of an optimiser, the policy's own without a name, on the sum of losses."""
         optimizer = self.get_optimizer(policy, name) if name else self.get_optimizer(policy)
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()
+        loss = torch.stack(list(losses.values())).sum()
+        # Not backward(): it would also find what the critics gain by being fooled.
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
         sum_gradients(parameters)
         self.clipper(policy)(parameters)
         optimizer.step()
