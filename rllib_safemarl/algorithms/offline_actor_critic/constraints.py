@@ -26,8 +26,8 @@ from rllib_safemarl.functional.cost_projection import (
 from rllib_safemarl.functional.multipliers import PIDGains, PIDState, pid_control
 
 LARGEST_MULTIPLIER = 3.0
-"""Of a projection, in deviations of A per deviation of A_c; published code bounds ν as well. Where no weights of
-the samples keep to a limit, more would clone the few cheapest of them, whatever state they are of."""
+"""Of a projection, in deviations of A per deviation of A_c; published code bounds ν as well. Where no weights
+keep to a limit, more would clone the few cheapest samples, whatever states they are of."""
 
 
 class Constraint:
