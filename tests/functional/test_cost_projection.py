@@ -51,3 +51,10 @@ def test_several_constraints_and_agents_satisfy_the_optimality_conditions():
 def test_weights_are_relative_to_their_mean_and_bounded():
     weights = projection_weights(torch.tensor([0.0, math.log(3.0)]), 1.0, 1.2)
     torch.testing.assert_close(weights, torch.tensor([0.5, 1.2]))
+
+
+def test_each_constraint_has_its_own_largest_multiplier():
+    # Both samples cost more than either limit allows, by the one as by the other.
+    advantage, costs = torch.tensor([1.0, 0.0]), torch.tensor([[2.0, 1.0], [3.0, 2.0]])
+    found = projection_multipliers(advantage, costs, torch.tensor([0.5, 0.5]), 1.0, torch.tensor([2.0, 5.0]))
+    torch.testing.assert_close(found, torch.tensor([2.0, 5.0]))
