@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from rllib_safemarl.nn.perceptron import perceptron
+from rllib_safemarl.nn.perceptron import of_parts, perceptron
 
 DEVIATION = 0.2
 """Of decoded real actions, in units of half their range."""
@@ -40,16 +40,16 @@ class BehaviourModel(nn.Module):
 
         Args:
             x: ``[..., F]``.
-            action: ``[..., E]`` encoded.
+            action: ``[..., E]`` encoded, broadcasting against ``x``.
             noise: ``[..., latent]`` standard normal, for learning; without, the latent's mean is decoded.
         """
         if self.choices:
             parts = zip(self.logits(x).split(self.choices, -1), action.split(self.choices, -1), strict=True)
             return -torch.stack([(part.log_softmax(-1) * one).sum(-1) for part, one in parts]).sum(0)
-        mean, log_std = self.encoder(torch.cat([x, action], -1)).chunk(2, -1)
+        mean, log_std = of_parts(self.encoder, [x, action]).chunk(2, -1)
         log_std = log_std.clamp(-4.0, 4.0)
         latent = mean if noise is None else mean + log_std.exp() * noise
-        error = self.decoder(torch.cat([x, latent], -1)) - action
+        error = of_parts(self.decoder, [x, latent]) - action
         divergence = 0.5 * (mean.square() + (2.0 * log_std).exp() - 1.0) - log_std
         return error.square().sum(-1) / (2.0 * DEVIATION**2) + divergence.sum(-1)
 

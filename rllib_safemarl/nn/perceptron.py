@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 def perceptron(sizes: Sequence[int], normalise: bool = False) -> nn.Sequential:
@@ -23,3 +24,19 @@ def perceptron(sizes: Sequence[int], normalise: bool = False) -> nn.Sequential:
             layers += [nn.LayerNorm(fan_out)] if normalise else []
             layers.append(nn.SiLU())
     return nn.Sequential(*layers)
+
+
+def of_parts(network: nn.Sequential, parts: Sequence[Tensor]) -> Tensor:
+    """What a :func:`perceptron` makes of an input in parts ``[..., F_i]``, broadcast against each other.
+
+    Many actions in one state cost the state's share of the first layer once, not once for each action.
+    """
+    if all(part.shape[:-1] == parts[0].shape[:-1] for part in parts):
+        return network(torch.cat(list(parts), -1))
+    first, *others = network
+    weights = first.weight.split([part.shape[-1] for part in parts], -1)
+    x = sum(nn.functional.linear(part, weight) for part, weight in zip(parts, weights, strict=True))
+    x = x + first.bias
+    for layer in others:
+        x = layer(x)
+    return x

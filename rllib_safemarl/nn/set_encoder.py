@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rllib_safemarl.errors import SafeMARLError, nearest_name
-from rllib_safemarl.nn.perceptron import perceptron
+from rllib_safemarl.nn.perceptron import of_parts, perceptron
 
 POOLINGS = ("max_mean", "attention")
 
@@ -91,7 +91,7 @@ class SetEncoder(nn.Module):
         Args:
             x: ``[..., S + K F]``; slots without a neighbour may hold anything.
             mask: ``[..., K]`` slots that are taken, broadcasting against ``x``; all where not given.
-            extra: ``[..., E]`` the further input.
+            extra: ``[..., E]`` the further input, broadcasting against ``x``.
 
         Returns:
             ``[..., output_size]``.
@@ -100,7 +100,7 @@ class SetEncoder(nn.Module):
         parts = [own] if extra is None else [own, extra]
         if self.layout.slot_size:
             parts.append(self._pool(own, slots, mask))
-        return self.head(torch.cat(parts, -1))
+        return of_parts(self.head, parts)
 
     def _pool(self, own: Tensor, slots: Tensor, mask: Tensor | None) -> Tensor:
         taken = torch.ones_like(slots[..., :1], dtype=torch.bool)

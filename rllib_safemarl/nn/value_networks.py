@@ -53,7 +53,7 @@ class TwinQNetwork(nn.Module):
         )
 
     def forward(self, x: Tensor, action: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Both Q ``[2, ...]`` of states ``x [..., S + K F]`` and encoded actions ``[..., action_size]``."""
+        """Both Q ``[2, ...]`` of states ``x [..., S + K F]`` and actions ``[..., E]``, which broadcast."""
         return torch.stack([twin(x, mask, action)[..., 0] for twin in self.twins])
 
     def smaller(self, x: Tensor, action: Tensor, mask: Tensor | None = None) -> Tensor:

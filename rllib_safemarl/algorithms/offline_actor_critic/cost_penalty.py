@@ -44,11 +44,10 @@ class CostPenalty(Constraint):
         recorded = agent.layout.encode(rows.actions)
         losses = {"behaviour_loss": critics.behaviour.loss(x, recorded, self.learner.generator)}
         sampled, _ = sampled_actions(agent, rows, config, self.learner.generator)
-        wide = x.expand(len(sampled), *x.shape)
         with torch.no_grad():
-            surprise = critics.behaviour(wide, sampled)
+            surprise = critics.behaviour(x, sampled)
             out = outside(surprise, critics.behaviour(x, recorded), config.ood_quantile) * rows.counted
-        values = torch.stack([q(wide, sampled).mean(0) for q in critics.q[1:]])
+        values = torch.stack([q(x, sampled).mean(0) for q in critics.q[1:]])
         share = out.sum(0) / out.sum(0).clamp_min(1.0)
         lifted = (values * out).sum(1) / out.sum(0).clamp_min(1.0)
         weight = self._log_weights[policy].exp().to(x.device)

@@ -66,13 +66,13 @@ class Critics(nn.Module):
         return x if others is None else torch.cat([x, others], -1)
 
     def reward(self, x: Tensor, action: Tensor) -> Tensor:
-        """The smaller of the twins' values ``[...]`` of features and encoded actions."""
+        """The smaller of the twins' values ``[...]`` of features and encoded actions, which broadcast."""
         return self.q[0].smaller(x, action)
 
     def costs(self, x: Tensor, action: Tensor) -> Tensor:
         """Values of every cost ``[C, ...]``."""
         if len(self.q) == 1:
-            return x.new_zeros(0, *x.shape[:-1])
+            return x.new_zeros(0, *torch.broadcast_shapes(x.shape[:-1], action.shape[:-1]))
         return torch.stack([self._cost(q(x, action)) for q in self.q[1:]])
 
     def targets(self, x: Tensor, action: Tensor) -> Tensor:

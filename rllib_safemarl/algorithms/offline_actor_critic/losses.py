@@ -51,7 +51,7 @@ def conservative_loss(
     """
     assert agent.critics is not None
     sampled, log_density = sampled_actions(agent, rows, config, generator)
-    values = agent.critics.q[0](x.expand(len(sampled), *x.shape), sampled)
+    values = agent.critics.q[0](x, sampled)
     return config.cql_weight * conservative_gap(values, log_density, recorded).sum(0)
 
 
@@ -101,10 +101,10 @@ def values_of_policy(
         actions = agent.within(chosen)
         return critics.reward(x, actions) * scales[0], critics.costs(x, actions) * scales[1:, None]
     every = every_choice(agent)
-    actions, wide = every[:, None].expand(-1, len(x), -1), x.expand(len(every), *x.shape)
+    actions = every[:, None]
     probabilities = agent.choice_probabilities(inputs)
-    reward = (probabilities * critics.reward(wide, actions)).sum(0)
-    costs = (probabilities * critics.costs(wide, actions)).sum(1)
+    reward = (probabilities * critics.reward(x, actions)).sum(0)
+    costs = (probabilities * critics.costs(x, actions)).sum(1)
     return reward * scales[0], costs * scales[1:, None]
 
 
