@@ -35,8 +35,9 @@ def of_parts(network: nn.Sequential, parts: Sequence[Tensor]) -> Tensor:
         return network(torch.cat(list(parts), -1))
     first, *others = network
     weights = first.weight.split([part.shape[-1] for part in parts], -1)
-    x = sum(nn.functional.linear(part, weight) for part, weight in zip(parts, weights, strict=True))
-    x = x + first.bias
+    x = nn.functional.linear(parts[0], weights[0], first.bias)
+    for part, weight in zip(parts[1:], weights[1:], strict=True):
+        x = x + nn.functional.linear(part, weight)
     for layer in others:
         x = layer(x)
     return x
