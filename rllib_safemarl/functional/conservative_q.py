@@ -12,7 +12,9 @@ def conservative_gap(sampled: Tensor, log_density: Tensor, recorded: Tensor) -> 
     """``log ∫ exp Q(s, a) da - Q(s, a_D)``, the term of CQL(H), its eq. (4).
 
     The integral is estimated by importance sampling: ``log (1/S) Σ exp(Q(s, a_k) - log μ(a_k))``. For
-    choices, each sampled once of n, μ = 1/n and the estimate is the exact log-sum-exp.
+    choices, each sampled once of n, μ = 1/n and the estimate is the exact log-sum-exp. Of a continuum the
+    data's action belongs among the samples: the term is then never below ``-log S - log μ(a_D)``, while
+    without it a peak of Q that no sample hits makes it fall without end.
 
     Args:
         sampled: ``[..., S, M]`` Q of S sampled actions.
@@ -37,9 +39,13 @@ def uniform_actions(low: Tensor, high: Tensor, uniform: Tensor) -> tuple[Tensor,
     Returns:
         ``[S, M, D]`` and ``[S, M]``.
     """
-    width = high - low
-    density = -width.clamp_min(1e-6).log().sum(-1)
-    return low + uniform * width, density.expand(uniform.shape[:-1])
+    density = uniform_density(low, high)
+    return low + uniform * (high - low), density.expand(uniform.shape[:-1])
+
+
+def uniform_density(low: Tensor, high: Tensor) -> Tensor:
+    """Log density ``[...]`` of actions drawn from all of a box with bounds ``[..., D]``."""
+    return -(high - low).clamp_min(1e-6).log().sum(-1)
 
 
 def nearby_actions(

@@ -5,7 +5,12 @@ import math
 import pytest
 import torch
 
-from rllib_safemarl.functional.conservative_q import conservative_gap, nearby_actions, uniform_actions
+from rllib_safemarl.functional.conservative_q import (
+    conservative_gap,
+    nearby_actions,
+    uniform_actions,
+    uniform_density,
+)
 
 
 def test_of_choices_it_is_the_log_sum_exp_less_the_value_of_the_datas():
@@ -32,6 +37,16 @@ def test_sampled_actions_estimate_the_integral_over_the_whole_box():
     # ∫∫ exp(a_1) da over [-1, 1] x [0, 3] is 3 (e - 1/e).
     estimate = conservative_gap(actions[..., 0], density, torch.zeros(1))
     assert float(estimate) == pytest.approx(math.log(3.0 * (math.e - 1.0 / math.e)), abs=0.01)
+
+
+def test_with_the_datas_action_among_the_samples_no_peak_at_it_pays_without_end():
+    # A box of 2 x 3 and two more samples, all worth 0: the estimate of the integral is at least 6 exp(Q) / 3.
+    density = uniform_density(torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 3.0]))
+    assert float(density) == pytest.approx(-math.log(6.0))
+    for peak, gap in ((0.0, math.log(6.0)), (50.0, math.log(2.0)), (500.0, math.log(2.0))):
+        values = torch.tensor([[0.0], [0.0], [peak]])
+        found = conservative_gap(values, density.expand(3, 1), torch.tensor([peak]))
+        assert float(found) == pytest.approx(gap, abs=1e-4)
 
 
 def test_actions_near_the_policys_stay_within_bounds_and_know_their_density():

@@ -11,7 +11,12 @@ from torch import Tensor
 
 from rllib_safemarl.algorithms.offline_actor_critic.actor_critic import ActorCritic
 from rllib_safemarl.algorithms.offline_actor_critic.batches import Transitions
-from rllib_safemarl.functional.conservative_q import conservative_gap, nearby_actions, uniform_actions
+from rllib_safemarl.functional.conservative_q import (
+    conservative_gap,
+    nearby_actions,
+    uniform_actions,
+    uniform_density,
+)
 
 
 def bellman_targets(
@@ -52,6 +57,10 @@ def conservative_loss(
     assert agent.critics is not None
     sampled, log_density = sampled_actions(agent, rows, config, generator)
     values = agent.critics.q[0](x, sampled)
+    if not agent.layout.choices:
+        # Where few actions are sampled of a continuum, a peak at the data's own would pay without end.
+        values = torch.cat([values, recorded.unsqueeze(1)], 1)
+        log_density = torch.cat([log_density, uniform_density(agent.low, agent.high).expand(1, len(x))])
     return config.cql_weight * conservative_gap(values, log_density, recorded).sum(0)
 
 
