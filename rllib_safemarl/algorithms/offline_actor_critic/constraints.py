@@ -175,11 +175,11 @@ class CostProjection(Constraint):
         advantages, all_costs, now = by_agent(advantage), by_agent(cost_advantages), by_agent(costs)
         # Steps in which an agent did not act weigh nothing.
         advantages = torch.where(counted, advantages, -torch.inf)
-        temperature = self.config.advantage_temperature * advantages[counted].std().clamp_min(1e-6)
+        deviation = advantages[counted].std().clamp_min(1e-6)
+        temperature = self.config.advantage_temperature * deviation
         limits = self.critic_limits(agent) * agent.scales[1:]
         mean_cost = (now * counted).sum(-1) / counted.sum(-1).clamp_min(1)
-        deviations = all_costs[:, counted].std(-1).clamp_min(1e-6)
-        largest = LARGEST_MULTIPLIER * advantages[counted].std() / deviations
+        largest = LARGEST_MULTIPLIER * deviation / all_costs[:, counted].std(-1).clamp_min(1e-6)
         multipliers = projection_multipliers(
             advantages, all_costs, limits[:, None] - mean_cost, temperature, largest
         )
