@@ -94,7 +94,11 @@ OFFLINE_ACTOR_CRITIC_SETTINGS: dict[str, Setting] = {
         **one_of("none", "bc", "cql"),
     ),
     "cql_weight": Setting(
-        1.0, "-", "of the conservative term, Q in units of the rewards' scale", **at_least(0.0)
+        0.1,
+        "-",
+        "of the conservative term, Q in units of the rewards' scale; at 1 the actor goes where the data's "
+        "actions are most, whatever they earn",
+        **at_least(0.0),
     ),
     "cql_samples": Setting(
         4, "actions", "drawn from the whole range of real actions, and as many near the policy's", **counts(1)
