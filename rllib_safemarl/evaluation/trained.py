@@ -77,6 +77,8 @@ def set_evaluation(config: AlgorithmConfig, changes: Mapping[str, Any], duration
             "evaluation_duration": duration,
             "evaluation_duration_unit": unit,
             "evaluation_config": dict(changes),
+            # Nobody samples ahead.
+            **({"max_sample_age": 0} if hasattr(config, "max_sample_age") else {}),
         }
     )
     config.validate()

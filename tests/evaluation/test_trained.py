@@ -1,5 +1,6 @@
 """Checkpoints evaluated by their policies alone: as the algorithm does, elsewhere, with other settings."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,16 @@ def test_episodes_are_those_of_the_algorithm_itself(checkpoint):
 
 def test_names_that_ray_forgot_with_its_session_are_known(checkpoint, forgotten_names):
     TrainedTeam.read(checkpoint[0]).runner(CHANGES, 1).stop()
+
+
+def test_policies_of_runners_that_sampled_ahead_act_here(checkpoint):
+    trained = TrainedTeam.read(checkpoint[0])
+    config = trained.config.copy(copy_frozen=False).env_runners(num_env_runners=2, max_sample_age=1)
+    config.validate()
+    runner = replace(trained, config=config).runner(CHANGES, 6)
+    episodes, _ = runner.run_episodes(6, explore=False)
+    np.testing.assert_array_equal([episode.returns for episode in episodes], checkpoint[1])
+    runner.stop()
 
 
 @pytest.mark.parametrize("agents", [2, 6])
